@@ -1,0 +1,40 @@
+"""The table of contents of the operators: every file that holds some, by hand, so that reading it is knowing them."""
+
+import inspect
+from types import ModuleType
+
+from .base import Kind, Operator
+from .dedup import exact, minhash
+from .embed import sentence
+from .filters import characters, language, lines, repetition, words
+from .mappers import personal_data, unicode_form
+
+FILES: tuple[ModuleType, ...] = (
+    unicode_form, personal_data, language, characters, words, lines, repetition, exact, minhash, sentence,
+)
+
+
+def _collect() -> dict[str, Operator]:
+    found: dict[str, Operator] = {}
+    for module in FILES:
+        for _, function in inspect.getmembers(module, inspect.isfunction):
+            record: Operator | None = getattr(function, "__operator__", None)
+            if record is None or function.__module__ != module.__name__:
+                continue
+            if record.name in found:
+                raise ValueError(f"two operators are called {record.name!r}: {module.__name__} has the second")
+            found[record.name] = record
+    return found
+
+
+_BY_NAME = _collect()
+
+
+def by_name(name: str) -> Operator:
+    """The operator or feature of that name. Raises KeyError."""
+    return _BY_NAME[name]
+
+
+def table(kind: Kind | None = None) -> list[Operator]:
+    """All operators (features too), or those of one kind, in catalog order."""
+    return [op for op in _BY_NAME.values() if kind in (None, op.kind)]

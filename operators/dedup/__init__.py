@@ -1,0 +1,1 @@
+"""Corpus-wide deduplication, in pure pieces: keys, candidate edges, components, keep rule."""

@@ -1,0 +1,34 @@
+"""Near-duplicates: texts that share most of their shingles (MinHash with banding, verified exactly)."""
+
+import pyarrow as pa
+
+from ..base import deduplicator
+from ..kernels import minhash as kernels
+from .bands import bands_and_rows
+from .folding import as_lists
+from .shingles import Tokenization, reading, shingle_sets
+
+
+@deduplicator("document_minhash_deduplicator", evidence=shingle_sets)
+def minhash_keys(
+    text: pa.StringArray, *, tokenization: Tokenization = "space", window_size: int = 5, lowercase: bool = True,
+    ignore_pattern: str | None = None, num_permutations: int = 256, jaccard_threshold: float = 0.7,
+    num_bands: int | None = None, num_rows_per_band: int | None = None, tokenizer_model: str | None = None,
+    verify: bool = True,
+) -> pa.ListArray:
+    """One key for each band of minima of each text's shingles: texts that share a key are probably alike.
+
+    With `verify` the evidence (`shingle_sets`) decides, and bands are chosen for recall: of pairs at the threshold
+    98.5 % become candidates. Without it the keys decide, with Data-Juicer's bands: faster, and wrong on both sides of
+    the threshold. `num_permutations` is the most that are used. Other than in Data-Juicer, short texts are not lumped
+    together, and the hash family is another (32-bit multiply-and-flip instead of SHA-1 modulo 2^61 - 1).
+    Shape: list<uint64>[n], bands each. Empty: an empty list, as nothing is known of its likeness. Null: null.
+    Raises ValueError for settings that make no sense. Source: Broder 1997; Leskovec et al., section 3.4.
+    """
+    bands, rows = bands_and_rows(jaccard_threshold, num_permutations, num_bands, num_rows_per_band, verify)
+    read = reading(
+        text, tokenization=tokenization, window_size=window_size, lowercase=lowercase, ignore_pattern=ignore_pattern,
+        tokenizer_model=tokenizer_model,
+    )
+    values, ends = kernels.band_keys(*read, bands, rows)
+    return as_lists(values, ends, text)

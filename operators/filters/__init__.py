@@ -1,0 +1,1 @@
+"""Filters: a number per row, and which numbers stay."""

@@ -1,0 +1,50 @@
+"""Filters on the characters of a text: which it is made of, and how many there are."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..base import LENGTH, RATIO, Range, filter
+from ..kernels.codepoints import ALNUM, SPECIAL_CHARACTER, classes, count_class
+from ..kernels.strings import masked, view
+from .words import refuse_tokenizer
+
+
+def _share(text: pa.StringArray, wanted: int) -> pa.DoubleArray:
+    hits, lengths = count_class(*view(text), classes(), np.uint8(wanted))
+    return masked(hits / np.maximum(lengths, 1), text)
+
+
+@filter("alphanumeric_filter", unit=RATIO, keep=Range(min=0.25))
+def alnum_ratio(text: pa.StringArray, *, tokenization: bool = False) -> pa.DoubleArray:
+    """Share of code points in `text` that are letters or digits, as Python's str.isalnum has it.
+
+    Empty: 0.0. Null: null. Cost: one pass. Raises ValueError for `tokenization`.  Source: RedPajama v1.
+    >>> alnum_ratio(pa.array(["ab--", "", None])).to_pylist()
+    [0.5, 0.0, None]
+    """
+    refuse_tokenizer(tokenization)
+    return _share(text, ALNUM)
+
+
+@filter("special_characters_filter", unit=RATIO, keep=Range(min=0.0, max=0.25))
+def special_char_ratio(text: pa.StringArray) -> pa.DoubleArray:
+    """Share of code points in `text` that are special: white space, digits, punctuation, symbols, emoji (1,618 in all).
+
+    Emoji of several code points count by each that is special by itself. Empty: 0.0. Null: null. Cost: one pass.
+    Source: BigScience ROOTS, through Data-Juicer; see kernels/special_characters.py.
+    >>> special_char_ratio(pa.array(["ab 1", "", None])).to_pylist()
+    [0.5, 0.0, None]
+    """
+    return _share(text, SPECIAL_CHARACTER)
+
+
+@filter("text_length_filter", unit=LENGTH, keep=Range(min=10))
+def text_len(text: pa.StringArray) -> pa.Int64Array:
+    """Length of `text` in code points.
+
+    Empty: 0. Null: null. Cost: one pass.
+    >>> text_len(pa.array(["naïve", "", None])).to_pylist()
+    [5, 0, None]
+    """
+    return pc.utf8_length(text).cast(pa.int64())

@@ -1,0 +1,1 @@
+"""Loops over Arrow string buffers: one pass, no Python object per row."""

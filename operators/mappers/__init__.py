@@ -1,0 +1,1 @@
+"""Mappers: text in, text out."""

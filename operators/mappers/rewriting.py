@@ -1,0 +1,55 @@
+"""Rewriting the few rows that need it: the others never become Python objects."""
+
+import functools
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import regex
+
+# A pattern with nested repetition can take exponential time on a hostile row: better a row that is named than a night lost.
+SECONDS = 20.0
+
+
+def rewrite(text: pa.StringArray, needs_it: pa.BooleanArray, function: Callable[[str], str]) -> pa.StringArray:
+    """`text` with `function` applied to the rows where `needs_it`; nulls stay."""
+    needs_it = pc.fill_null(needs_it, False)
+    rewritten = [function(t) for t in text.filter(needs_it).to_pylist()]
+    return pc.replace_with_mask(text, needs_it, pa.array(rewritten, pa.string())) if rewritten else text
+
+
+def replace(text: pa.StringArray, pattern: str, repl: str, candidates: pa.BooleanArray) -> pa.StringArray:
+    r"""`text` with every match of a `regex` pattern (dot matches newline) replaced by `repl`, which may use groups (\1).
+
+    Raises ValueError where the pattern is not valid, or takes more than 20 seconds on a row.
+    """
+    found = compiled(pattern)
+
+    def one(row: str) -> str:
+        try:
+            return found.sub(repl, row, timeout=SECONDS)
+        except TimeoutError as e:
+            raise ValueError(f"the pattern {pattern[:40]!r} takes more than {SECONDS:g} seconds on a text of {len(row):,} characters") from e
+        except regex.error as e:
+            raise ValueError(f"repl {repl!r} does not fit the pattern: {e}") from e
+
+    return rewrite(text, candidates, one)
+
+
+@functools.lru_cache(maxsize=64)
+def compiled(pattern: str) -> "regex.Pattern[str]":
+    """The pattern, dot matching newline; `r'...'` as a text means what it means in Python, as in Data-Juicer.
+
+    Raises ValueError where it is not valid.
+    """
+    if len(pattern) > 2 and pattern[:2] in ("r'", 'r"') and pattern[-1] == pattern[1]:
+        pattern = pattern[2:-1]
+    try:
+        return regex.compile(pattern, regex.DOTALL)
+    except regex.error as e:
+        raise ValueError(f"pattern {pattern!r} is not a valid regular expression: {e}") from e
+
+
+def matches(text: pa.StringArray, pattern: str | None) -> pa.BooleanArray:
+    """Rows in which an RE2 pattern is found: one pass over the bytes. None: every row."""
+    return pc.is_valid(text) if pattern is None else pc.match_substring_regex(text, pattern)

@@ -1,0 +1,189 @@
+"""What the command line shows: live progress, and the tables after a run."""
+
+import inspect
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ..operators import catalog as operators
+from ..operators.base import Operator
+from ..selectors import catalog as selectors
+from . import steps
+from .engines.base import Counts
+from .errors import RecipeError, did_you_mean
+from .execute import Progress as Watcher
+from .execute import Silent
+from .plan import Plan, Stage
+from .workspace import Place, Workspace
+
+_PLAIN_EVERY = 10.0  # seconds between lines where there is no terminal to draw on
+
+
+@contextmanager
+def progress(console: Console, quiet: bool = False) -> Iterator[Watcher]:
+    """A live bar per stage on a terminal; a line per stage, and one every ten seconds, elsewhere."""
+    if quiet:
+        yield Silent()
+    elif not console.is_terminal:
+        yield _Lines(console)
+    else:
+        columns = (SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description:<44}"), BarColumn(24),
+                   TextColumn("{task.fields[told]:>34}"), TimeElapsedColumn())
+        with Progress(*columns, console=console) as bars:
+            yield _Bars(bars)
+
+
+def title(stage: Stage) -> str:
+    """`3 dedup: document_minhash_deduplicator`."""
+    names = [s.name for s in stage.steps]
+    if stage.kind == "rows":
+        names = [*(["read"] if stage.index == 1 else []), f"{len(names)} steps"] if len(names) > 2 else [*(["read"] if stage.index == 1 else []), *names]
+    return f"{stage.index} {stage.kind}{': ' + ', '.join(names) if names else ''}"
+
+
+class _Bars:
+    def __init__(self, bars: Progress) -> None:
+        self.bars, self.rows = bars, 0
+        self.task: TaskID | None = None
+        self.began = time.perf_counter()
+
+    def begin(self, stage: Stage, parts: int) -> None:
+        self.rows, self.began = 0, time.perf_counter()
+        self.task = self.bars.add_task(title(stage), total=max(parts, 1), told="")
+
+    def advance(self, counts: Counts) -> None:
+        assert self.task is not None
+        self.rows += counts.get("rows_in", counts.get("rows", 0))
+        speed = self.rows / max(time.perf_counter() - self.began, 1e-3)
+        task = self.bars.tasks[self.task]
+        if task.completed + 1 > (task.total or 0):  # a second pass over the same parts
+            self.bars.update(self.task, total=2 * (task.total or 1))
+        self.bars.update(self.task, advance=1, told=f"{self.rows:,} rows, {speed:,.0f}/s")
+
+    def end(self, stage: Stage, record: Mapping[str, Any], seconds: float, reused: bool) -> None:
+        assert self.task is not None
+        total = self.bars.tasks[self.task].total or 1
+        self.bars.update(self.task, completed=total, told=told(record, reused))
+
+
+class _Lines:
+    def __init__(self, console: Console) -> None:
+        self.console, self.stage, self.parts, self.done, self.last = console, "", 0, 0, time.perf_counter()
+
+    def begin(self, stage: Stage, parts: int) -> None:
+        self.stage, self.parts, self.done, self.last = title(stage), parts, 0, time.perf_counter()
+
+    def advance(self, counts: Counts) -> None:
+        self.done += 1
+        if time.perf_counter() - self.last > _PLAIN_EVERY:
+            self.last = time.perf_counter()
+            self.console.print(f"{self.stage}  part {self.done} of {self.parts}", markup=False)
+
+    def end(self, stage: Stage, record: Mapping[str, Any], seconds: float, reused: bool) -> None:
+        self.console.print(f"{self.stage}  {told(record, reused)}  {seconds:.1f} s", markup=False)
+
+
+def told(record: Mapping[str, Any], reused: bool) -> str:
+    """`1,609 -> 1,201 rows`, and whether it was done before."""
+    rows = f"{record['rows_in']:,} -> {record['rows_out']:,} rows" if "rows_in" in record else f"{record.get('rows', 0):,} rows"
+    return f"{rows} (done before)" if reused else rows
+
+
+def summary(console: Console, manifest: Mapping[str, Any]) -> None:
+    """What happened at each step, and where things lie."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name, justify in (("", "right"), ("step", "left"), ("stays", "left"), ("in", "right"), ("left", "right"), ("out", "right"), ("why", "left")):
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for step in manifest["steps"]:
+        left = sum(step["left"].values())
+        why = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in step["left"].items())
+        facts = step["facts"]
+        if "clusters" in facts and step["kind"] == "deduplicator":
+            why += f" ({facts['clusters']:,} clusters)" if left else ""
+        table.add_row(str(step["step"] or ""), step["op"], step.get("keep", ""), f"{step['rows_in']:,}", f"{left:,}" if left else "", f"{step['rows_out']:,}", why)
+    console.print(table)
+    folder = Place.of(manifest["recipe"]["export_path"]).run
+    seconds = sum(t["seconds"] for t in manifest["timing"])
+    share = manifest["rows_out"] / manifest["rows_in"] if manifest["rows_in"] else 0.0
+    console.print(f"\nkept [bold]{manifest['rows_out']:,}[/bold] of {manifest['rows_in']:,} rows ({share:.1%}) in {seconds:.1f} s; "
+                  f"{manifest['rows_left']:,} lines in the ledger; content {manifest['content_hash'][:16]}")
+    for note in manifest["notes"]:
+        console.print(f"note: {note}", markup=False, style="dim")
+    console.print(f"report: {folder / 'report.html'}\nnext:   tamis why {folder} ROW", markup=False)
+
+
+def plan(console: Console, planned: Plan) -> None:
+    """The stages, what they share, what is done already."""
+    recipe = planned.recipe
+    console.print(f"{recipe.name}: {len(planned.sources)} file(s), {planned.bytes:,} bytes, {len(planned.splits)} part(s); "
+                  f"columns {', '.join(planned.schema.names)}", markup=False)
+    workspace = Workspace(Place.of(recipe.export_path, recipe.work_dir).work)
+    for stage in planned.stages:
+        done = workspace.stage(stage.index, stage.kind, stage.fingerprint).record is not None
+        fused = f", one pass over the text, shared: {', '.join(stage.features)}" if stage.features else ""
+        console.print(f"\nstage {stage.index} {stage.kind}  {stage.fingerprint[:16]}{'  done' if done else ''}{fused}", markup=False)
+        if stage.index == 1:
+            console.print("     read", markup=False)
+        for step in stage.steps:
+            stays = f"stays: {step.keep}" if step.keep else ""
+            added = f"  -> {', '.join(step.stats)}" if step.stats else ""
+            console.print(f"  {step.number:>2} {step.name}({step.text_key}){added}  {stays}", markup=False)
+        for pins in stage.pins:
+            for pin in pins:
+                console.print(f"     {pin.kind}: {pin.path} sha256 {pin.sha256[:16]}", markup=False, style="dim")
+    for note in recipe.notes:
+        console.print(f"note: {note}", markup=False, style="dim")
+
+
+def operators_table() -> list[dict[str, str]]:
+    """Name, kind and first sentence of everything that a recipe can name."""
+    rows = [{"name": o.name, "kind": o.kind, "what": o.summary} for o in operators.table() if o.kind != "feature"]
+    return rows + [{"name": s.name, "kind": "selector", "what": s.summary} for s in selectors.table()]
+
+
+def operators_page(console: Console, name: str) -> None:
+    """One operator whole."""
+    op = steps.find(name)
+    if op is None:
+        raise RecipeError(f"no operator is called {name!r}.{did_you_mean(name, steps.known_names())}")
+    kind = op.kind if isinstance(op, Operator) else "selector"
+    console.print(f"{op.name}  ({kind}, version {op.version})\n\n{inspect.getdoc(op.function)}\n\nsettings:", markup=False)
+    for key, (annotation, default) in steps.declared_settings(op).items():
+        shown = "must be given" if default is inspect.Parameter.empty else f"default {default!r}"
+        console.print(f"  {key}: {steps.in_words(annotation)}, {shown}", markup=False)
+
+
+def ops(console: Console, name: str | None, as_json: bool) -> None:
+    """`tamis ops [NAME]`."""
+    if as_json:
+        print(json.dumps([r for r in operators_table() if name in (None, r["name"])], ensure_ascii=False))
+    elif name:
+        operators_page(console, name)
+    else:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in ("name", "kind", "what"):
+            table.add_column(column, overflow="fold")
+        for row in operators_table():
+            table.add_row(row["name"], row["kind"], row["what"])
+        console.print(table)
+
+
+def findings(console: Console, found: Sequence[Any]) -> None:
+    """`tamis verify`."""
+    colours = {"ok": "green", "warn": "yellow", "fail": "red"}
+    for f in found:
+        console.print(f"[{colours[f.level]}]{f.level:<5}[/]", end="")
+        console.print(f.text, markup=False)
+
+
+def analysis(console: Console, found: Any, folder: Path) -> None:
+    """`tamis analyze`."""
+    console.print(found.text(), markup=False)
+    console.print(f"\n{folder / 'analysis.html'}", markup=False)

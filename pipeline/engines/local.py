@@ -1,0 +1,115 @@
+"""The local engine: worker processes over the parts of a stage, or this process alone when there is one worker."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import connection
+
+from ..errors import TamisError
+from .base import Counts, Item
+
+# Parallelism is by processes: a thread pool inside each would only fight over the same cores, and would make the last
+# bits of a sum depend on their number.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "TOKENIZERS_PARALLELISM"), "1")
+ONE_THREAD["TOKENIZERS_PARALLELISM"] = "false"
+
+
+class LocalEngine:
+    """Processes on this machine. `workers` 0 means one per core that this process may use."""
+
+    name = "local"
+
+    def __init__(self, workers: int = 0) -> None:
+        self.workers = min(workers, cores()) if workers else cores()
+        self._pool: ProcessPoolExecutor | None = None
+
+    def map(self, task: Callable[[Item], Counts], items: Sequence[Item], done: Callable[[Counts], None]) -> list[Counts]:
+        """See `Engine.map`."""
+        if self.workers == 1 or len(items) < 2:
+            return [_told(task(item), done) for item in items]
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self.workers, multiprocessing.get_context("spawn"), initializer=_live_with_parent)
+        return _gather(self._pool, task, items, done, ahead=self.workers + 1)
+
+    def close(self) -> None:
+        """Stop the workers, busy or not."""
+        if self._pool is not None:
+            workers = list((self._pool._processes or {}).values())
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            for worker in workers:
+                worker.terminate()
+            self._pool = None
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _told(counts: Counts, done: Callable[[Counts], None]) -> Counts:
+    done(counts)
+    return counts
+
+
+def _gather(
+    pool: ProcessPoolExecutor, task: Callable[[Item], Counts], items: Sequence[Item], done: Callable[[Counts], None], ahead: int
+) -> list[Counts]:
+    answers: dict[int, Counts] = {}
+    failures: dict[int, BaseException] = {}
+    waiting: dict[Future[Counts], int] = {}
+    upcoming = iter(enumerate(items))
+    try:
+        while True:
+            # only a few parts are handed out at a time: after a failure nothing more is begun
+            while len(waiting) < ahead and not failures and (nxt := next(upcoming, None)) is not None:
+                with _environment(ONE_THREAD):  # submit is where the pool starts its processes
+                    waiting[pool.submit(task, nxt[1])] = nxt[0]
+            if not waiting:
+                break
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                index = waiting.pop(future)
+                error = future.exception()
+                if error is not None:
+                    failures[index] = error
+                else:
+                    answers[index] = _told(future.result(), done)
+    except BrokenProcessPool as e:
+        failures.setdefault(len(items), e)
+    if failures:
+        error = failures[min(failures)]
+        if isinstance(error, BrokenProcessPool):
+            raise TamisError("a worker process died, most likely for lack of memory. Run again to go on from here, with a smaller np.") from error
+        raise error
+    return [answers[i] for i in range(len(items))]
+
+
+def _live_with_parent() -> None:
+    """In a worker: leave Ctrl-C to the parent, and die when it dies, however it dies."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _environment(settings: dict[str, str]) -> Iterator[None]:
+    before = {k: os.environ.get(k) for k in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                del os.environ[key]
+            else:
+                os.environ[key] = value

@@ -1,0 +1,112 @@
+"""Doing a plan: each stage taken up where it is complete, else done now; then export, report, manifest."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from typing import Any, Protocol
+
+from . import manifest, recipe, report
+from .engines.base import Counts, Engine
+from .engines.choose import engine_for
+from .plan import Plan, Stage
+from .stages import dedup, embed, export, rows, select, tally
+from .stages.lineage import Lineage
+from .workspace import Place, StageFolder, Workspace, atomically, write_json
+
+
+class Progress(Protocol):
+    """Who watches a run."""
+
+    def begin(self, stage: Stage, parts: int) -> None:
+        """A stage begins; `advance` will be called about `parts` times (more, where it passes over them twice)."""
+
+    def advance(self, counts: Counts) -> None:
+        """One part is done."""
+
+    def end(self, stage: Stage, record: Mapping[str, Any], seconds: float, reused: bool) -> None:
+        """The stage is complete; `reused`: it was already, from an earlier run."""
+
+
+class Silent:
+    """Watches nothing."""
+
+    def begin(self, stage: Stage, parts: int) -> None:
+        """Nothing."""
+
+    def advance(self, counts: Counts) -> None:
+        """Nothing."""
+
+    def end(self, stage: Stage, record: Mapping[str, Any], seconds: float, reused: bool) -> None:
+        """Nothing."""
+
+
+def execute(planned: Plan, progress: Progress, upto: int | None = None) -> dict[str, Any]:
+    """Do a plan and answer its manifest; or, with `upto`, only its stages up to that one, and answer that stage's record.
+
+    A scheduler that runs each stage on a machine of its own calls it once a stage: what is complete is taken up.
+    """
+    place = Place.of(planned.recipe.export_path, planned.recipe.work_dir)
+    workspace = Workspace(place.work)
+    with workspace.lock(), closing(engine_for(planned.recipe)) as engine:
+        records, timing, lineage = [], [], None
+        folders = [workspace.stage(s.index, s.kind, s.fingerprint) for s in planned.stages]
+        for stage, folder in zip(planned.stages, folders, strict=True):
+            record, seconds, reused = _stage(stage, folders, lineage, engine, planned, place, progress)
+            lineage = after(stage, folder, lineage)
+            records.append(record)
+            timing.append({"stage": stage.index, "seconds": round(seconds, 3), "reused": reused, "workers": engine.workers})
+            if stage.index == upto:
+                return record
+        told = manifest.build(planned, records, timing)
+        atomically(place.run / "recipe.yaml", lambda tmp: tmp.write_text(recipe.dump(planned.recipe), "utf-8"))
+        atomically(place.run / "report.html", lambda tmp: tmp.write_text(report.html(told, planned, folders), "utf-8"))
+        write_json(place.run / "manifest.json", told)
+        workspace.clean({f.path for f in folders})
+    return told
+
+
+def _stage(
+    stage: Stage, folders: list[StageFolder], before: Lineage | None, engine: Engine, planned: Plan, place: Place, progress: Progress
+) -> tuple[dict[str, Any], float, bool]:
+    """One stage's record: taken up where it is complete, else done now."""
+    began, known = time.perf_counter(), folders[stage.index - 1].record
+    parts = range(len(planned.splits))
+    progress.begin(stage, len(parts))
+    if known is None or not export.stands(stage, known, place.run):
+        known, reused = _do(stage, folders, before, engine, planned, place, progress.advance), False
+    else:
+        reused = True
+    seconds = time.perf_counter() - began
+    progress.end(stage, known, seconds, reused)
+    return known, seconds, reused
+
+
+def _do(
+    stage: Stage, folders: list[StageFolder], before: Lineage | None, engine: Engine, planned: Plan, place: Place,
+    told: Callable[[Counts], None],
+) -> dict[str, Any]:
+    asked, parts, folder = planned.recipe, range(len(planned.splits)), folders[stage.index - 1]
+    if stage.kind == "rows":
+        done = rows.run(stage, folder, before, engine, planned.splits, told, asked)
+    elif stage.kind == "export":
+        assert before is not None
+        return folder.finish(export.run(stage, before, folders[: stage.index - 1], parts, asked, place, told))
+    else:
+        assert before is not None
+        if stage.kind == "dedup":
+            done = dedup.run(stage, folder, before, engine, parts, told)
+        elif stage.kind == "embed":
+            done = embed.run(stage, folder, before, engine, parts, told)
+        else:
+            done = select.run(stage, folder, before, engine, parts, told, asked.seed, asked.name)
+    return folder.finish(tally.record(stage, done))
+
+
+def after(stage: Stage, folder: StageFolder, before: Lineage | None) -> Lineage:
+    """What stands after a stage."""
+    if stage.kind == "rows":
+        return before.after_rows(folder, stage.stats) if before else Lineage(folder).after_rows(folder, stage.stats)
+    assert before is not None
+    if stage.kind == "embed":
+        return before.after_embedding(folder)
+    return before if stage.kind == "export" else before.after_narrow(folder)

@@ -1,0 +1,207 @@
+"""Which files a recipe's `dataset_path` means, what is data among them, and what each one's content is."""
+
+import difflib
+import glob
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from ..errors import RecipeError
+from .kinds import DOCUMENTATION, counted, format_of, one_family, readable, suffix_of
+from .places import digest_of, filesystem, is_remote, local_path, protocol_of, shown
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of the corpus.
+
+    Attributes:
+        url: where it is opened: an absolute path or an fsspec URL (it may hold a password: never print it).
+        source: its path below the dataset path, with '/': the part of a row's id that survives a move.
+        bytes: size as stored.
+        digest: "xxh3:..." of the content; remote, not read: "etag:..." or "ukey:..." as the store tells it.
+        format, codec: how it is read.
+    """
+
+    url: str = field(repr=False)
+    source: str
+    bytes: int
+    digest: str
+    format: str
+    codec: str | None = None
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What one path meant: the folder that its files are named from, and the files (path -> bytes)."""
+
+    path: str
+    prefix: str  # "" or "s3://": what makes a path openable
+    root: str
+    files: dict[str, int]
+    named: bool  # one file, named by the user
+
+
+def discover(dataset_path: str | Sequence[str], *, base: Path, suffixes: str | Sequence[str] = ()) -> list[Source]:
+    """The files of a dataset path, sorted by `source`: a file, a folder, a glob, a URL, or several of them.
+
+    Relative paths start at `base`. In folders, hidden files (. and _) are passed over, and so is documentation:
+    README*, LICENSE*, CHANGELOG*, checksums ..., and *.md where something else than text lies. What remains must be
+    of one format; `suffixes` chooses, and makes text of a suffix that is no format. Cost: reads local files once.
+
+    Raises RecipeError where nothing lies there, several formats do, or a file cannot be read.
+    """
+    wanted = [s if s.startswith(".") else f".{s}" for s in ([suffixes] if isinstance(suffixes, str) else suffixes)]
+    given = [dataset_path] if isinstance(dataset_path, str) else list(dataset_path)
+    paths = [path for text in given for path in _paths(text, base)]
+    if not paths:
+        raise RecipeError("dataset_path: nothing is given; name a file, a folder, a glob or a URL")
+    places = [_look(path, base) for path in paths]
+    chosen = {(p.prefix, file): p for p in places for file in _data(p, wanted)}
+    one_family([PurePath(file).name for _, file in chosen], wanted, " ".join(shown(p) for p in paths))
+    names = _names(places, list(chosen))
+    found = [_source(prefix + file, names[prefix, file], place.files[file], wanted) for (prefix, file), place in chosen.items()]
+    return sorted(found, key=lambda s: s.source)
+
+
+def _paths(text: str, base: Path) -> list[str]:
+    """One path, or Data-Juicer's several in one string; weights among them are refused."""
+    words = text.split()
+    if len(words) < 2 or _exists(text.strip(), base):
+        return [text.strip()] if words else []
+    paths = [word for word in words if not re.fullmatch(r"\d*\.?\d+", word)]
+    if 2 * len(paths) == len(words):
+        raise RecipeError(
+            f"dataset_path {shown(text)!r}: weights are not supported yet. List the paths alone, {list(map(shown, paths))}, "
+            f"and choose the mixture with a selector, or cut each file to size before"
+        )
+    several = (all if is_remote(text) else any)(is_remote(word) or _exists(word, base) for word in words)
+    return words if several else [text.strip()]
+
+
+def _exists(path: str, base: Path) -> bool:
+    return not is_remote(path) and ((full := _absolute(path, base)).exists() or bool(_globbed(full)))
+
+
+def _absolute(path: str, base: Path) -> Path:
+    return Path(os.path.normpath((base / local_path(path).expanduser()).absolute()))
+
+
+def _globbed(pattern: Path) -> list[Path]:
+    """The files that a path with wildcards fits, hidden ones left out."""
+    if not glob.has_magic(str(pattern)):
+        return []
+    root = Path(_fixed_part(str(pattern)))
+    hits = root.glob(str(pattern.relative_to(root))) if root.is_dir() else ()
+    return sorted(p for p in hits if not p.is_dir() and not _hidden(p.relative_to(root).parts))
+
+
+def _look(path: str, base: Path) -> _Place:
+    return _look_remote(path) if is_remote(path) else _look_local(path, base)
+
+
+def _look_local(path: str, base: Path) -> _Place:
+    full = _absolute(path, base)
+    try:
+        if full.is_file():
+            return _Place(path, "", str(full.parent), {str(full): full.stat().st_size}, True)
+        if full.is_dir():
+            _not_an_output(full, path)
+            inside = sorted(p for p in full.rglob("*") if not p.is_dir() and not _hidden(p.relative_to(full).parts))
+            return _Place(path, "", str(full), {str(p): p.stat().st_size for p in inside}, False)
+        if glob.has_magic(path):
+            root, hits = _fixed_part(str(full)), _globbed(full)
+            if hits:
+                return _Place(path, "", root, {str(p): p.stat().st_size for p in hits}, len(hits) == 1)
+            raise RecipeError(f"dataset_path {path!r}: no file fits this pattern in {root}")
+    except OSError as e:
+        raise RecipeError(f"dataset_path {path!r}: {e.filename or full} cannot be read ({e.strerror})") from e
+    raise RecipeError(f"dataset_path {path!r}: there is no such file or folder ({full}).{_advice(full)}")
+
+
+def _look_remote(path: str) -> _Place:
+    fs, inner = filesystem(path)
+    prefix = f"{path.split('://', 1)[0]}://"
+    try:
+        if glob.has_magic(inner):
+            root, details = _fixed_part(inner), fs.glob(inner, detail=True)
+        elif fs.isfile(inner):
+            root, details = inner.rpartition("/")[0], {inner: fs.info(inner)}
+        else:
+            root, details = inner.rstrip("/"), fs.find(inner, detail=True)
+    except (OSError, ValueError) as e:
+        raise RecipeError(f"dataset_path {shown(path)!r}: cannot be listed ({shown(str(e)) or type(e).__name__})") from e
+    files = {
+        name: int(info["size"]) for name, info in sorted(details.items())
+        if info["type"] == "file" and not _hidden(name[len(root):].strip("/").split("/"))
+    }
+    if not files:
+        raise RecipeError(f"dataset_path {shown(path)!r}: no such file, or nothing in that folder")
+    return _Place(path, prefix, root, files, len(files) == 1 and inner in files)
+
+
+def _hidden(parts: Iterable[str]) -> bool:
+    return any(part.startswith((".", "_")) for part in parts)
+
+
+def _fixed_part(pattern: str) -> str:
+    """The folder above the first wildcard."""
+    parts = pattern.split("/")
+    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    return "/".join(parts[:first]) or "/"
+
+
+def _not_an_output(folder: Path, path: str) -> None:
+    if (folder / "manifest.json").is_file() and (folder / "data").is_dir():
+        raise RecipeError(f"dataset_path {path!r} is the output folder of a run; its rows lie in {path.rstrip('/') + '/data'!r}")
+
+
+def _advice(full: Path) -> str:
+    parent = full.parent
+    while not parent.is_dir():
+        parent = parent.parent
+    names = sorted(p.name for p in parent.iterdir() if not p.name.startswith("."))
+    near = difflib.get_close_matches(full.name, names, 1) if parent == full.parent else []
+    there = f" In {parent} lie: {', '.join(names[:8])}{' ...' if len(names) > 8 else ''}" if names else f" {parent} is empty"
+    return (f" Did you mean {near[0]!r}?" if near else "") + there
+
+
+def _data(place: _Place, wanted: Sequence[str]) -> list[str]:
+    """The data files of a place. Raises RecipeError where there are none."""
+    if wanted:
+        data = [f for f in place.files if f.lower().endswith(tuple(w.lower() for w in wanted))]
+    elif place.named:
+        data = list(place.files)
+    else:
+        data = [f for f in place.files if not DOCUMENTATION.fullmatch(PurePath(f).name)]
+        if any(format_of(f)[0] not in (None, "text") for f in data):
+            data = [f for f in data if suffix_of(f) != ".md"]
+    if not data:
+        known = " ".join(wanted or readable())
+        raise RecipeError(
+            f"dataset_path {shown(place.path)!r}: no data file lies there. "
+            f"Looked for {known}; found {counted(place.files) or 'nothing'}"
+        )
+    return data
+
+
+def _names(places: list[_Place], chosen: list[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """(prefix, path) -> path below the dataset path; of several paths, below the folder that all of them share."""
+    prefixes = sorted({p.prefix for p in places})
+    roots = {prefix: os.path.commonpath([p.root for p in places if p.prefix == prefix]) for prefix in prefixes}
+    names = {}
+    for prefix, file in chosen:
+        relative = os.path.relpath(file, roots[prefix]).replace(os.sep, "/")
+        names[prefix, file] = f"{protocol_of(prefix)}/{relative}" if prefix and len(prefixes) > 1 else relative
+    return names
+
+
+def _source(url: str, source: str, size: int, wanted: Sequence[str]) -> Source:
+    format, codec = format_of(url, wanted)
+    assert format is not None  # one_family has refused it
+    try:
+        return Source(url, source, size, digest_of(url), format, codec)
+    except OSError as e:
+        raise RecipeError(f"{source}: cannot be read ({shown(e.strerror or str(e))})") from e

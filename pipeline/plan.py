@@ -1,0 +1,199 @@
+"""The plan: proof, before any data is read, that the recipe can be done; which steps run together; what each stage is called.
+
+A stage's fingerprint hashes everything that decides its answer: inputs, operators with versions and settings, models,
+seed, and the fingerprint of the stage before. Nothing of the machine goes in: no path, no worker count, no engine.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import xxhash
+
+from ..operators import catalog
+from ..operators.base import Operator
+from . import corpus, resources
+from .corpus import Source, Split
+from .errors import RecipeError, did_you_mean
+from .ledger import KEY_COLUMNS
+from .recipe import Recipe
+from .resources import Pin
+from .steps import Step
+from .workspace import LAYOUT
+
+STAGE_OF = {"filter": "rows", "mapper": "rows", "deduplicator": "dedup", "embedder": "embed", "selector": "select"}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Steps that run together, and the name of their answer.
+
+    Attributes:
+        index: 1, 2, 3 ...
+        kind: rows (a fused pass over the text), dedup, embed, select, export.
+        steps, pins: what it does, and each step's pinned resources.
+        fingerprint: 32 hex digits.
+        features: what the steps share, computed once per batch.
+        stats: number columns that it adds.
+    """
+
+    index: int
+    kind: str
+    steps: tuple[Step, ...]
+    pins: tuple[tuple[Pin, ...], ...]
+    fingerprint: str
+    features: tuple[str, ...] = ()
+    stats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe that can be done: its inputs, how they are cut, their columns, the stages."""
+
+    recipe: Recipe
+    sources: tuple[Source, ...]
+    splits: tuple[Split, ...]
+    schema: pa.Schema
+    stages: tuple[Stage, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Input size as stored."""
+        return sum(s.bytes for s in self.sources)
+
+    def stage_of(self, step: Step) -> Stage:
+        """The stage that a step runs in."""
+        return next(s for s in self.stages if step in s.steps)
+
+
+def make(recipe: Recipe) -> Plan:
+    """Prove the recipe. Raises RecipeError with every mistake that can be seen without reading the data."""
+    sources = tuple(corpus.discover(list(recipe.dataset_path), base=_base(recipe), suffixes=recipe.suffixes))
+    schema = corpus.peek_schema(sources, recipe.text_keys, tolerate=recipe.set_aside is not None)
+    _check_columns(recipe, schema)
+    pins = _pins(recipe)
+    stages = tuple(_stages(recipe, sources, pins))
+    return Plan(recipe, sources, tuple(corpus.cut(sources)), schema, stages)
+
+
+def _base(recipe: Recipe) -> Path:
+    """Where relative paths start: here, as with Data-Juicer; or beside the recipe, where only that leads anywhere."""
+    first = recipe.dataset_path[0]
+    here = (Path.cwd() / first).exists() or any(Path.cwd().glob(first)) if not Path(first).is_absolute() else True
+    beside = not here and ((recipe.folder / first).exists() or any(recipe.folder.glob(first)))
+    return recipe.folder if beside else Path.cwd()
+
+
+def _where(recipe: Recipe, step: Step) -> str:
+    return f"{recipe.name}{f':{step.line}' if step.line else ''}, step {step.number} ({step.name})"
+
+
+def _pins(recipe: Recipe) -> dict[int, tuple[Pin, ...]]:
+    pins, wrong = {}, []
+    for step in recipe.process:
+        try:
+            pins[step.number] = resources.pin(step.op, step.settings) if isinstance(step.op, Operator) else ()
+            _try_on_nothing(step)
+        except ValueError as e:
+            wrong.append(f"{_where(recipe, step)}: {e}")
+    if wrong:
+        raise RecipeError("\n".join(wrong))
+    return pins
+
+
+def _try_on_nothing(step: Step) -> None:
+    """Settings that an operator itself refuses (a bad pattern, a missing tokenizer) are seen on an empty column."""
+    if not isinstance(step.op, Operator) or step.op.resources:
+        return
+    step.op.function(*(_nothing(name) for name in step.op.reads), **step.settings)
+
+
+def _nothing(name: str) -> pa.Array:
+    features = {op.name: op for op in catalog.table("feature")}
+    if name not in features:
+        return pa.array([], pa.string())
+    return features[name].function(*(_nothing(n) for n in features[name].reads))  # type: ignore[no-any-return]
+
+
+def _check_columns(recipe: Recipe, schema: pa.Schema) -> None:
+    wrong, numbers, embedded = [], [f.name for f in schema if _numeric(f.type)], False
+    for step in recipe.process:
+        if step.text_key not in schema.names:
+            wrong.append(f"{_where(recipe, step)}: no column {step.text_key!r} in the data.{did_you_mean(step.text_key, schema.names)}"
+                         f" It has: {', '.join(schema.names)}.")
+        for key in ("score_key", "quality_key", "cost_key"):
+            name = step.extra.get(key)
+            if name is not None and name not in numbers:
+                wrong.append(f"{_where(recipe, step)}: {key} {name!r} is no numeric column of the data and no number of an earlier step."
+                             f"{did_you_mean(name, numbers)} There are: {', '.join(numbers) or 'none'}.")
+        if step.kind == "selector":
+            wrong += [f"{_where(recipe, step)}: {p}" for p in _selector_problems(step, embedded)]
+        embedded = embedded or step.kind == "embedder"
+        if step.kind == "mapper":
+            continue
+        numbers += [s for s in step.stats if s != "lang"]
+        numbers += ["num_embedding_tokens"] if step.kind == "embedder" else []
+    if wrong:
+        raise RecipeError("\n".join(wrong))
+
+
+def _selector_problems(step: Step, embedded: bool) -> Iterator[str]:
+    if "embedding" in getattr(step.op, "needs", ()) and not embedded:
+        yield "it chooses by vectors: put a text_embedding_mapper step before it"
+    if all(step.extra[k] is None for k in ("select_num", "select_ratio", "select_tokens")):
+        yield "how much shall be selected? Give select_num (rows), select_ratio (share of the rows) or select_tokens"
+    if step.extra["select_tokens"] is not None and step.extra["cost_key"] is None and not embedded:
+        yield "select_tokens needs cost_key: the column or earlier number that holds each row's tokens"
+
+
+def _numeric(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
+
+
+def _stages(recipe: Recipe, sources: tuple[Source, ...], pins: dict[int, tuple[Pin, ...]]) -> Iterator[Stage]:
+    groups: list[tuple[str, list[Step]]] = [("rows", [])]  # reading is a stage of rows, fused with the first steps
+    for step in recipe.process:
+        kind = STAGE_OF[step.kind]
+        if kind != "rows" or groups[-1][0] != "rows":
+            groups.append((kind, []))
+        groups[-1][1].append(step)
+    groups.append(("export", []))
+    fingerprint = _hash({
+        "layout": LAYOUT, "inputs": [(s.source, s.digest) for s in sources], "text_keys": recipe.text_keys,
+        "seed": recipe.seed, "set_aside": recipe.set_aside, "schema": "by part",
+    })
+    for index, (kind, steps) in enumerate(groups, 1):
+        chosen = tuple(pins[s.number] for s in steps)
+        told: list[Any] = [[s.describe(), [p.describe() for p in ps]] for s, ps in zip(steps, chosen, strict=True)]
+        if kind == "export":
+            told = [recipe.export_type, recipe.export_shard_size, recipe.keep_stats, recipe.project_name]
+        fingerprint = _hash({"after": fingerprint, "kind": kind, "steps": told})
+        yield Stage(index, kind, tuple(steps), chosen, fingerprint, _shared(steps), tuple(s for step in steps for s in step.stats))
+
+
+def _shared(steps: list[Step]) -> tuple[str, ...]:
+    names = {op.name for op in catalog.table("feature")}
+    return tuple(sorted({r for s in steps if isinstance(s.op, Operator) for r in s.op.reads if r in names}))
+
+
+def _hash(value: Any) -> str:
+    return xxhash.xxh3_128_hexdigest(json.dumps(value, sort_keys=True, ensure_ascii=False, default=list).encode())
+
+
+def describe(plan: Plan) -> dict[str, Any]:
+    """The plan as plain values, for `tamis plan --json` and the manifest."""
+    columns = [c for c in plan.schema.names if c not in KEY_COLUMNS]
+    stages = []
+    for stage in plan.stages:
+        stages.append({
+            "stage": stage.index, "kind": stage.kind, "fingerprint": stage.fingerprint, "columns_in": list(columns),
+            "steps": [s.describe() for s in stage.steps], "features": list(stage.features), "adds": list(stage.stats),
+        })
+        columns += stage.stats
+    return {
+        "recipe": plan.recipe.name, "inputs": [{"source": s.source, "bytes": s.bytes, "digest": s.digest} for s in plan.sources],
+        "parts": len(plan.splits), "stages": stages,
+    }

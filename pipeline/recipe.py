@@ -1,0 +1,269 @@
+"""The recipe: Data-Juicer's YAML and a little more, read safely, typed, every mistake found at once and located."""
+
+import copy
+import importlib.resources
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from . import steps
+from .errors import RecipeError, did_you_mean
+from .keys import IGNORED_KEYS, KEYS, REFUSED_KEYS
+from .steps import Step
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that reads 1e5 as a number (YAML 1.2) and refuses a key given twice."""
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789."))
+
+
+def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if key.value in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
+        seen.add(key.value)
+    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the user asked, typed and complete. Attributes are the recipe's keys; `notes` tells what was ignored."""
+
+    name: str
+    project_name: str
+    dataset_path: tuple[str, ...]
+    export_path: str
+    workers: int
+    text_keys: tuple[str, ...]
+    suffixes: tuple[str, ...]
+    process: tuple[Step, ...]
+    seed: int
+    engine: str
+    set_aside: int | None
+    work_dir: str | None
+    export_type: str
+    export_shard_size: int
+    keep_stats: bool
+    batch_rows: int
+    spark_master: str | None
+    folder: Path
+    notes: tuple[str, ...] = ()
+    asked: Mapping[str, Any] | None = None
+
+
+def load(path_or_words: str | Path | Mapping[str, Any], *, sets: Sequence[str] = (), **overrides: Any) -> Recipe:
+    """The recipe in a YAML file, or already as a mapping.
+
+    `overrides` replace top-level keys; `sets` are `KEY=VALUE` texts that also reach into steps (`process.3.min_ratio=0.3`,
+    steps counted from 1). Raises RecipeError listing every mistake, with file, line, step and suggestion.
+    """
+    if isinstance(path_or_words, Mapping):
+        words, name, folder, lines = copy.deepcopy(dict(path_or_words)), "recipe", Path.cwd(), {}
+    else:
+        path = Path(path_or_words)
+        (words, lines), name, folder = _parse(_text(path), str(path)), str(path), path.resolve().parent
+    for text in sets:
+        _set(words, text)
+    return _resolve(words | overrides, name, folder, lines)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as e:
+        near = did_you_mean(path.name, [p.name for p in path.parent.glob("*.y*ml")]) if path.parent.is_dir() else ""
+        raise RecipeError(f"{path}: no such recipe.{near}") from e
+    except (OSError, UnicodeDecodeError) as e:
+        raise RecipeError(f"{path}: cannot be read as a recipe: {e}") from e
+
+
+def _set(words: dict[str, Any], text: str) -> None:
+    """Apply one `KEY=VALUE`; the value is read as YAML."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise RecipeError(f"--set {text}: write KEY=VALUE, as in seed=7 or process.3.min_ratio=0.3")
+    try:
+        told = yaml.load(value, _Loader)
+    except yaml.YAMLError as e:
+        raise RecipeError(f"--set {text}: the value is not valid YAML") from e
+    parts = key.strip().split(".")
+    if parts[0] != "process" or len(parts) == 1:
+        words[key.strip()] = told
+        return
+    process = words.get("process") or []
+    if len(parts) != 3 or not parts[1].isdigit() or not 1 <= int(parts[1]) <= len(process):
+        raise RecipeError(f"--set {text}: a step's setting is process.N.SETTING with N from 1 to {len(process)}")
+    step = process[int(parts[1]) - 1]
+    if isinstance(step, str):
+        step = process[int(parts[1]) - 1] = {step: {}}
+    (op, given), = step.items()
+    step[op] = {**(given or {}), parts[2]: told}
+
+
+def _parse(text: str, name: str) -> tuple[dict[str, Any], dict[Any, int]]:
+    """The mapping, and the line on which each top-level key (by name) and each step (by number) stands."""
+    try:
+        words = yaml.load(text, _Loader)
+        root = yaml.compose(text, _Loader)
+    except yaml.YAMLError as e:
+        mark = getattr(e, "problem_mark", None)
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise RecipeError(f"{name}{where}: not valid YAML: {getattr(e, 'problem', None) or e}") from e
+    if not isinstance(words, dict) or not isinstance(root, yaml.MappingNode):
+        raise RecipeError(f"{name}: a recipe is a mapping with keys such as dataset_path, process, export_path")
+    lines: dict[Any, int] = {}
+    for key, value in root.value:
+        lines[key.value] = key.start_mark.line + 1
+        if key.value == "process" and isinstance(value, yaml.SequenceNode):
+            lines |= {i: item.start_mark.line + 1 for i, item in enumerate(value.value, 1)}
+    return words, lines
+
+
+def _resolve(words: dict[str, Any], name: str, folder: Path, lines: dict[Any, int]) -> Recipe:
+    wrong: list[str] = []
+    notes: list[str] = []
+    _translate(words, notes, wrong)
+    for key in list(words):
+        where = f"{name}:{lines[key]}" if key in lines else name
+        if key in IGNORED_KEYS:
+            notes.append(f"{where}: {key!r} is Data-Juicer's and steers its engine; ignored")
+        elif key in REFUSED_KEYS:
+            wrong.append(f"{where}: {key!r} is not supported: {REFUSED_KEYS[key]}")
+        elif key not in KEYS:
+            wrong.append(f"{where}: unknown key {key!r}.{did_you_mean(str(key), KEYS)}")
+    values: dict[str, Any] = {}
+    for key, (annotation, default) in KEYS.items():
+        try:
+            values[key] = steps.typed(key, annotation, words[key]) if words.get(key) is not None else default
+        except ValueError as e:
+            wrong.append(f"{name}:{lines[key]}: {e}" if key in lines else f"{name}: {e}")
+            values[key] = default
+    wrong += _wrong_values(values, name)
+    text_keys = (values["text_keys"],) if isinstance(values["text_keys"], str) else tuple(values["text_keys"])
+    process = _process(values["process"], text_keys[0] if text_keys else "text", name, lines, wrong, notes)
+    if wrong:
+        raise RecipeError("\n".join(wrong))
+    return _recipe(values, words, name, folder, text_keys, process, notes)
+
+
+def _translate(words: dict[str, Any], notes: list[str], wrong: list[str]) -> None:
+    """Data-Juicer's other ways of saying what a key of ours says."""
+    dataset = words.pop("dataset", None)
+    if dataset and not words.get("dataset_path"):
+        configs = dataset.get("configs", []) if isinstance(dataset, dict) else []
+        local = [c.get("path") for c in configs if isinstance(c, dict) and c.get("type", "local") == "local" and c.get("path")]
+        if local and len(local) == len(configs):
+            words["dataset_path"] = local
+        else:
+            wrong.append("dataset: only configs with 'type: local' and a path can be read; download remote sets first")
+    if words.get("load_jsonl_lenient") and "on_error" not in words:
+        words["on_error"] = {"set_aside": 10**9}
+    if str(words.get("executor_type", "")).startswith("ray"):
+        notes.append("executor_type: ray runs on our local engine; `engine: spark` is the cluster")
+
+
+def _wrong_values(values: dict[str, Any], name: str) -> list[str]:
+    wrong = []
+    if not values["dataset_path"]:
+        wrong.append(f"{name}: dataset_path is missing: the file, folder, glob or URL that holds the rows")
+    if values["np"] < 0 or values["batch_rows"] < 1 or values["export_shard_size"] < 0:
+        wrong.append(f"{name}: np and export_shard_size must not be negative, batch_rows must be at least 1")
+    if not values["text_keys"]:
+        wrong.append(f"{name}: text_keys is empty: it names the column that holds the text")
+    on_error = values["on_error"]
+    count = on_error.get("set_aside") if isinstance(on_error, dict) and len(on_error) == 1 else None
+    if on_error != "stop" and not (isinstance(count, int) and not isinstance(count, bool) and count >= 0):
+        wrong.append(f"{name}: on_error is 'stop' or '{{set_aside: N}}' (up to N broken rows go to the ledger), not {on_error!r}")
+    return wrong
+
+
+def _process(entries: list[Any], text_key: str, name: str, lines: dict[Any, int], wrong: list[str], notes: list[str]) -> tuple[Step, ...]:
+    built: list[Step] = []
+    for number, entry in enumerate(entries, 1):
+        line = lines.get(number, 0)
+        where = f"{name}{f':{line}' if line else ''}, step {number}"
+        if isinstance(entry, str):
+            entry = {entry: None}
+        if not (isinstance(entry, dict) and len(entry) == 1):
+            wrong.append(f"{where}: a step is one operator with its settings, as in '- text_length_filter: {{min_len: 10}}'")
+            continue
+        (op, given), = entry.items()
+        if not isinstance(given, dict | None):
+            wrong.append(f"{where} ({op}): its settings must be a mapping, not {given!r}")
+            continue
+        step, problems, ignored = steps.build(number, str(op), given or {}, text_key, line)
+        wrong += [f"{where} ({op}): {p}" for p in problems]
+        notes += [f"{where} ({op}): {n}" for n in ignored]
+        if step:
+            built.append(step)
+    return tuple(_distinct_stats(built))
+
+
+def _distinct_stats(built: list[Step]) -> list[Step]:
+    """A filter used twice has a column of its own each time (Data-Juicer silently re-uses the first one's number)."""
+    taken: set[str] = set()
+    for i, step in enumerate(built):
+        if taken & set(step.stats):
+            built[i] = replace(step, stats=tuple(f"{s}.step{step.number}" for s in step.stats))
+        taken |= set(built[i].stats)
+    return built
+
+
+def _recipe(
+    values: dict[str, Any], words: dict[str, Any], name: str, folder: Path, text_keys: tuple[str, ...],
+    process: tuple[Step, ...], notes: list[str],
+) -> Recipe:
+    paths = values["dataset_path"]
+    suffix = {".jsonl": "jsonl", ".json": "jsonl", ".zst": "jsonl", ".gz": "jsonl", ".parquet": "parquet"}
+    return Recipe(
+        name=name, project_name=values["project_name"], dataset_path=(paths,) if isinstance(paths, str) else tuple(paths),
+        export_path=values["export_path"], workers=values["np"], text_keys=text_keys,
+        suffixes=(values["suffixes"],) if isinstance(values["suffixes"], str) else tuple(values["suffixes"]),
+        process=process, seed=values["seed"], engine=values["engine"],
+        set_aside=values["on_error"]["set_aside"] if isinstance(values["on_error"], dict) else None,
+        work_dir=values["work_dir"], export_type=values["export_type"] or suffix.get(Path(values["export_path"]).suffix, "parquet"),
+        export_shard_size=values["export_shard_size"], keep_stats=values["keep_stats_in_res_ds"],
+        batch_rows=values["batch_rows"], spark_master=values["spark_master"], folder=folder, notes=tuple(notes), asked=words,
+    )
+
+
+def words(recipe: Recipe) -> dict[str, Any]:
+    """The resolved recipe as it could be written again: every setting spelt out."""
+    process = []
+    for step in recipe.process:
+        settings = {**step.settings, **{k: v for k, v in step.extra.items() if v is not None}}
+        if step.text_key != recipe.text_keys[0]:
+            settings["text_key"] = step.text_key
+        if step.keep is not None:
+            unit = step.op.unit.suffix  # type: ignore[union-attr]
+            settings |= {f"min_{unit}": step.keep.min, f"max_{unit}": step.keep.max, "min_closed_interval": step.keep.min_closed,
+                         "max_closed_interval": step.keep.max_closed, "reversed_range": step.keep.reverse}
+        process.append({step.name: {k: v for k, v in settings.items() if v is not None}})
+    return {
+        "project_name": recipe.project_name, "dataset_path": list(recipe.dataset_path), "export_path": recipe.export_path,
+        "text_keys": list(recipe.text_keys), "suffixes": list(recipe.suffixes), "np": recipe.workers, "seed": recipe.seed,
+        "engine": recipe.engine, "on_error": "stop" if recipe.set_aside is None else {"set_aside": recipe.set_aside},
+        "export_type": recipe.export_type, "export_shard_size": recipe.export_shard_size,
+        "keep_stats_in_res_ds": recipe.keep_stats, "batch_rows": recipe.batch_rows, "process": process,
+    }
+
+
+def dump(recipe: Recipe) -> str:
+    """The resolved recipe as YAML that `tamis run` takes again."""
+    return yaml.safe_dump(words(recipe), sort_keys=False, allow_unicode=True, width=120)
+
+
+def bundled(name: str) -> Path:
+    """A recipe that is installed with tamis."""
+    return Path(str(importlib.resources.files("tamis.recipes") / f"{name}.yaml"))
+

@@ -1,0 +1,150 @@
+"""Which row someone means: by id, by place, by line, or by the value of a column of their own."""
+
+import bisect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from .. import corpus
+from ..corpus import Source
+from ..errors import TamisError, did_you_mean
+from ..formats.compression import Unpacked
+from ..formats.lines import array_blocks, stream_blocks
+from ..formats.places import open_input
+from ..ledger import ID, POSITION, SOURCE
+from .finished import Finished, lines
+from .words import row_id
+
+FORMS = "a row is its value in your id column, SOURCE:POSITION, SOURCE#LINE, or its __id__ (16 hex digits, or the decimal number)"
+KNOWN = 20_000  # values of the id column that are held for a suggestion
+
+
+@dataclass(frozen=True)
+class Found:
+    """One row: its id and how it was found."""
+
+    id: int
+    by: str
+
+
+def find(run: Finished, row: str, key: str) -> Found:
+    """The one row that `row` means.
+
+    Raises TamisError where it means none (with what is near) or several (with all of them).
+    Cost: by id or place, one pass over ledger and kept; by the user's column, one over the input.
+    """
+    placed = _by_place(run, row)
+    if placed is not None:
+        return placed
+    known = list(_by_id(run, row))
+    values: list[str] = []
+    known = known or list(_by_key(run, row, key, values))
+    if len(known) == 1:
+        return known[0]
+    if not known:
+        raise TamisError(f"{run.folder}: no row {row!r}.{did_you_mean(row, values)} {FORMS[0].upper()}{FORMS[1:]}.")
+    told = _places(run, [f.id for f in known[:10]])
+    listed = "".join(f"\n  {row_id(f.id)}  {told.get(f.id, '')}  by {f.by}" for f in known[:10])
+    raise TamisError(f"{run.folder}: {row!r} means {len(known)} rows; ask by place or id:{listed}{' ...' if len(known) > 10 else ''}")
+
+
+def _places(run: Finished, ids: list[int]) -> dict[int, str]:
+    told = run.lines("kept", ids) | run.lines("ledger", ids)
+    return {i: f"{r[SOURCE]}:{r[POSITION]}" for i, r in told.items()}
+
+
+def _by_id(run: Finished, row: str) -> Iterator[Found]:
+    """Rows whose id is this number, read as decimal or as hexadecimal."""
+    numbers = set()
+    for base in (10, 16):
+        try:
+            value = int(row, base)
+        except ValueError:
+            continue
+        if base == 10 or len(row.removeprefix("0x")) == 16:
+            numbers.add(value - (1 << 64) if value >= 1 << 63 else value)
+    wanted = [n for n in numbers if -(1 << 63) <= n < 1 << 63]
+    for i in sorted({**run.lines("kept", wanted), **run.lines("ledger", wanted)}) if wanted else ():
+        yield Found(i, "id")
+
+
+def _by_place(run: Finished, row: str) -> Found | None:
+    """SOURCE:POSITION or SOURCE#LINE, where SOURCE is an input of the run or the unambiguous end of one; None for anything else."""
+    for mark in "#:":
+        name, _, number = row.rpartition(mark)
+        source = _source_called(run, name)
+        if source is None or not number.isdecimal():
+            continue
+        position = int(number) if mark == ":" else _position_of_line(run, source, int(number))
+        for kind in ("kept", "ledger"):
+            for line in lines(run.files(kind), SOURCE, [source], [ID, SOURCE, POSITION]):
+                if line[POSITION] == position:
+                    return Found(line[ID], "place" if mark == ":" else "line")
+        raise TamisError(f"{run.folder}: no row at {source}:{position}.{_nearest(run, source, position)}")
+    return None
+
+
+def _source_called(run: Finished, name: str) -> str | None:
+    names = [str(i["source"]) for i in run.manifest["inputs"]]
+    if name in names:
+        return name
+    ends = [n for n in names if n.endswith(f"/{name}")] if name else names
+    return ends[0] if len(ends) == 1 else None
+
+
+def _nearest(run: Finished, source: str, position: int) -> str:
+    found = [r[POSITION] for kind in ("kept", "ledger") for r in lines(run.files(kind), SOURCE, [source], [SOURCE, POSITION])]
+    near = sorted(sorted(found, key=lambda p: abs(p - position))[:3])
+    return f" The nearest rows begin at {', '.join(map(str, near))}" if near else ""
+
+
+def _position_of_line(run: Finished, source: str, line: int) -> int:
+    """Position of the row on a line (from 1); of formats without lines, of the record with that number (from 1)."""
+    file = next((s for s in run.sources() if s.source == source), None)
+    if file is None:
+        raise TamisError(f"{source} is no longer where the run read it, so its lines cannot be counted: ask by SOURCE:POSITION")
+    if file.format not in ("jsonl", "json"):
+        return line - 1
+    with Unpacked(open_input(file.url), file.codec) as opened:
+        array = corpus.cut([file])[0].format == "array"
+        for block in array_blocks(opened) if array else stream_blocks(opened):
+            at = bisect.bisect_left(range(len(block)), line, key=lambda i: block.line_of(i) or 0)
+            if at < len(block) and (block.line_of(at) == line or array):
+                return int(block.positions[at])
+            if at < len(block):
+                break
+    raise TamisError(f"{source}: line {line} holds no row")
+
+
+def _by_key(run: Finished, row: str, key: str, values: list[str]) -> Iterator[Found]:
+    """Rows whose `key` column, as text, is `row`; `values` gathers some that are not."""
+    sources = run.sources()
+    tables = _input_batches(run, sources) if sources else _shard_batches(run)
+    for batch in tables:
+        if key not in batch.schema.names or pa.types.is_nested(batch.schema.field(key).type):
+            continue
+        told = pc.cast(batch.column(key), pa.string())
+        hits = batch.column(ID).filter(pc.equal(told, row)) if ID in batch.schema.names else None
+        for i in hits.to_pylist() if hits is not None else ():
+            yield Found(i, f"{key}")
+        values += told.slice(0, max(0, KNOWN - len(values))).drop_null().to_pylist()
+
+
+def _input_batches(run: Finished, sources: list[Source]) -> Iterator[pa.RecordBatch]:
+    for split in corpus.cut(sources):
+        yield from corpus.read(split, text_keys=run.manifest["recipe"]["text_keys"], batch_rows=8192, batch_bytes=16 << 20, tolerate=True)
+
+
+def _shard_batches(run: Finished) -> Iterator[Any]:
+    """Exported rows with their ids, where the input is gone: rows that left cannot be found by the user's column then."""
+    for file in run.files("kept"):
+        kept = pq.read_table(file, columns=[ID, "shard", "row"])
+        for shard in pc.unique(kept.column("shard")).to_pylist():
+            path = run.folder / shard
+            if path.suffix == ".parquet" and path.exists():
+                here = kept.filter(pc.equal(kept.column("shard"), shard))
+                yield pq.read_table(path).take(here.column("row")).append_column(ID, here.column(ID))

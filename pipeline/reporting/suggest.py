@@ -1,0 +1,93 @@
+"""A recipe to start from: each filter with bounds where 1 % of this corpus lies outside."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+
+from ...operators.base import Operator, Range
+from ..steps import Step
+from .numbers import Spread
+from .words import share
+
+FAR = 1e12  # a default bound beyond this is no bound
+
+
+def bounds(op: Operator, told: Spread) -> Range:
+    """Bounds at the 1st and 99th percentile, on the sides on which the filter decides by default; rounded outwards.
+
+    A side that would remove nothing is left open.
+    """
+    assert op.unit is not None and op.keep is not None
+    low, high = _sides(op)
+    whole = op.unit.suffix not in ("ratio", "score", "ppl")
+    least = _rounded(told.p1, whole, up=False) if low and told.p1 is not None else None
+    most = _rounded(told.p99, whole, up=True) if high and told.p99 is not None else None
+    return Range(
+        least if least is not None and told.min is not None and least > told.min else None,
+        most if most is not None and told.max is not None and most < told.max else None,
+    )
+
+
+def _sides(op: Operator) -> tuple[bool, bool]:
+    """Whether a filter's default has a lower and an upper bound that can exclude something; neither: both are tried."""
+    assert op.unit is not None and op.keep is not None
+    keep, unit = op.keep, op.unit
+    low = keep.min is not None and (unit.low is None or keep.min > unit.low) and keep.min > -FAR
+    high = keep.max is not None and (unit.high is None or keep.max < unit.high) and keep.max < FAR
+    return (low, high) if low or high else (True, True)
+
+
+def _rounded(value: float, whole: bool, up: bool) -> float:
+    """`value` to three significant digits, away from the data's middle; whole numbers for counts."""
+    if value == 0 or not math.isfinite(value):
+        return value
+    step = 10.0 ** (math.floor(math.log10(abs(value))) - 2)
+    step = max(step, 1.0) if whole else step
+    units = round(value / step, 6)
+    return round((math.ceil(units) if up else math.floor(units)) * step, 12)
+
+
+def suggestion(
+    steps: Iterable[Step], chosen: Mapping[int, Range], removes: Mapping[int, tuple[int, int]], dataset: list[str], text_key: str
+) -> str:
+    """The recipe as YAML text. `removes`: step number -> rows that the bounds would remove alone, rows in all."""
+    lines = [
+        "# Bounds where about 1 % of the corpus lies outside: a place to start, not an answer. Look at the rows at each",
+        "# bound before you believe it.", "project_name: suggested", f"dataset_path: {json.dumps(dataset, ensure_ascii=False)}",
+        "export_path: outputs/suggested", f"text_keys: {json.dumps(text_key, ensure_ascii=False)}", "process:",
+    ]
+    for step in steps:
+        if step.kind == "filter":
+            lines.append(_step(step, chosen[step.number], removes[step.number]))
+        elif step.kind == "mapper":
+            lines.append(f"  - {step.name}: {_flow(_given(step))}")
+    return "\n".join(lines) + "\n" if not lines[-1].endswith("process:") else "\n".join(lines) + " []\n"
+
+
+def _step(step: Step, keep: Range, removes: tuple[int, int]) -> str:
+    assert isinstance(step.op, Operator) and step.op.unit is not None
+    suffix = step.op.unit.suffix
+    told = {f"{side}_{suffix}": v for side, v in (("min", keep.min), ("max", keep.max)) if v is not None}
+    if not told:
+        return f"  # - {step.name}: nothing lies far enough outside to be cut"
+    # a bound that the operator would set by itself is opened, so that the recipe does what this page shows
+    if step.op.keep is not None:
+        default = {f"min_{suffix}": step.op.keep.min, f"max_{suffix}": step.op.keep.max}
+        told = {k: told.get(k) for k in default if k in told or default[k] is not None}
+    return f"  - {step.name}: {_flow(_given(step) | told)}  # removes {share(*removes)}"
+
+
+def _given(step: Step) -> dict[str, object]:
+    """Settings that are not the default, and the column where it is another."""
+    return {k: v for k, v in step.settings.items() if v != step.op.settings[k].default}
+
+
+def _flow(values: Mapping[str, object]) -> str:
+    """A mapping in YAML's flow style; JSON is YAML."""
+    return "{" + ", ".join(f"{k}: {_value(v)}" for k, v in values.items()) + "}"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return json.dumps(value, ensure_ascii=False, default=list)

@@ -1,0 +1,88 @@
+"""The two ways in from Python; the command line calls the same.
+
+    from tamis.pipeline.run import apply, run
+
+`run` is the story of a run in three words: the recipe says what, the plan proves that it can be done, the engine does it.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from . import plan, recipe
+from .errors import RecipeError
+from .execute import Progress, Silent, execute
+from .ledger import ID, KEY_COLUMNS, POSITION
+from .workspace import Place
+
+
+def run(recipe_path_or_dict: str | Path | Mapping[str, Any], progress: Progress | None = None, **overrides: Any) -> dict[str, Any]:
+    """Run a recipe and answer its manifest.
+
+    `overrides` replace the recipe's top-level keys. Finished stages of an earlier run are taken up, never repeated.
+    Raises RecipeError before any data is read, other TamisError while it runs.
+    """
+    return execute(plan.make(recipe.load(recipe_path_or_dict, **overrides)), progress or Silent())
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What `apply` answers.
+
+    Attributes:
+        table: the rows that stay, in their order, with the columns they came with.
+        ledger: one line for every row that left (pipeline/ledger.py).
+        stats: one line for every input row, in order: `row` (its number), `kept`, and each number that was computed.
+        manifest: as of a run.
+    """
+
+    table: pa.Table
+    ledger: pa.Table
+    stats: pa.Table
+    manifest: dict[str, Any]
+
+
+def apply(process: Sequence[Any], rows: pa.Table | Sequence[Mapping[str, Any]], engine: str = "local", **recipe_keys: Any) -> Applied:
+    """Run a recipe's `process` list over rows in memory: a pyarrow Table or a list of dicts.
+
+    The same path as a run from files, in a temporary folder, with one worker unless `np` says otherwise.
+
+    >>> apply([{"text_length_filter": {"min_len": 3}}], [{"text": "ab"}, {"text": "abc"}]).table.to_pylist()
+    [{'text': 'abc'}]
+    """
+    table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist([dict(r) for r in rows])
+    taken = {"dataset_path", "export_path", "export_type", "process"} & set(recipe_keys)
+    if taken:
+        raise RecipeError(f"apply gives {', '.join(sorted(taken))} itself; use run for files")
+    with tempfile.TemporaryDirectory(prefix="tamis-") as folder:
+        source, out = Path(folder, "rows.parquet"), Path(folder, "out")
+        pq.write_table(table, source)
+        words = {"np": 1, **recipe_keys, "process": list(process), "engine": engine}
+        manifest = run(words | {"dataset_path": str(source), "export_path": str(out), "export_type": "parquet"})
+        kept = pq.read_table([str(out / s["path"]) for s in manifest["shards"]]) if manifest["shards"] else table.slice(0, 0)
+        ledger = pq.read_table(out / "ledger")
+        stats = _stats(Place.of(str(out), recipe_keys.get("work_dir")).work, set(pq.read_table(out / "kept").column(ID).to_pylist()))
+    return Applied(kept, ledger, stats, manifest)
+
+
+def _stats(work: Path, kept: set[int]) -> pa.Table:
+    """All number columns side by side, a line for every row that was read."""
+    whole: pa.Table | None = None
+    for folder in sorted(work.glob("*-rows-*")):
+        files = sorted((folder / "stats").glob("part-*.parquet"))
+        table = pa.concat_tables([pq.read_table(f) for f in files], promote_options="permissive")
+        if whole is None:
+            whole = table.append_column("kept", pa.array([i in kept for i in table.column(ID).to_pylist()], pa.bool_()))
+        else:
+            whole = whole.join(table.drop_columns([c for c in KEY_COLUMNS if c != ID]), ID)
+    assert whole is not None
+    whole = whole.sort_by(POSITION)
+    return whole.rename_columns({POSITION: "row"}).drop_columns([c for c in KEY_COLUMNS if c != POSITION]) if len(whole) else whole
+
+
+__all__ = ["Applied", "apply", "run"]

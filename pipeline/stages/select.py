@@ -1,0 +1,114 @@
+"""Selection: a pool of ids, vectors and numbers in, a choice out; those not chosen go to the ledger with rank and cluster."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ...selectors.base import Pool, Selection, Selector
+from ..engines.base import Engine
+from ..errors import SelectionError
+from ..ledger import ID
+from ..plan import Stage
+from ..steps import Step
+from ..workspace import StageFolder, read_json, write_json, write_table
+from .embed import matrix
+from .lineage import Lineage, Told, part_numbers
+from .narrow import LedgerTask, decisions, write_decisions
+
+
+def run(stage: Stage, folder: StageFolder, before: Lineage, engine: Engine, parts: range, told: Told, seed: int, recipe: str) -> dict[str, Any]:
+    """The whole stage; answers its record."""
+    step = stage.steps[0]
+    if not (folder.path / "decisions.parquet").exists():
+        try:
+            _choose(step, folder, before, parts, seed)
+        except ValueError as e:
+            raise SelectionError(f"{recipe}, step {step.number} ({step.name}): {e}") from e
+    records = engine.map(LedgerTask(folder, before, step.number, step.name, step.text_key), parts, told)
+    return {"records": records, "facts": {step.number: read_json(folder.path / "facts.json") or {}}}
+
+
+def _choose(step: Step, folder: StageFolder, before: Lineage, parts: range, seed: int) -> None:
+    pool = _pool(step, before, parts)
+    budget = _budget(step, pool)
+    op = step.op
+    assert isinstance(op, Selector)
+    chosen = op.function(pool, budget, seed=seed, **step.settings)
+    _write(step, folder, pool, chosen, budget)
+
+
+def _pool(step: Step, before: Lineage, parts: range) -> Pool:
+    """The rows that stand, as the selector sees them."""
+    op, vectors, columns = step.op, [], {"quality": step.extra["quality_key"], "cost": _cost_key(step)}
+    assert isinstance(op, Selector)
+    ids: list[np.ndarray] = []
+    numbers: dict[str, list[np.ndarray]] = {k: [] for k, name in columns.items() if name}
+    for part in parts:
+        here = np.concatenate([b.column(ID).to_numpy() for b in before.read(part, [])] or [np.empty(0, np.int64)])
+        ids.append(here)
+        for key, found in numbers.items():
+            found.append(part_numbers(before, part, str(columns[key]), here))
+        if "embedding" in op.needs:
+            vectors.append(_vectors(before, part, here))
+    return Pool(
+        np.concatenate(ids), np.concatenate(vectors) if vectors else None,
+        **{k: _all_there(np.concatenate(v), str(columns[k]), k) for k, v in numbers.items()},
+    )
+
+
+def _vectors(before: Lineage, part: int, ids: np.ndarray) -> np.ndarray:
+    if before.vectors is None:
+        raise ValueError("no vectors: put a text_embedding_mapper step before it")
+    table = pq.read_table(before.vectors.file("vectors", part))
+    known = table.column(ID).to_numpy()
+    order = np.argsort(known)
+    return matrix(table.column("vector"))[order[np.searchsorted(known, ids, sorter=order)]]
+
+
+def _all_there(values: np.ndarray, name: str, role: str) -> np.ndarray:
+    missing = int(np.isnan(values).sum())
+    if missing:
+        raise ValueError(f"{role}_key {name!r} has no value in {missing} of {len(values)} rows")
+    if role == "cost" and (values < 0).any():
+        raise ValueError(f"cost_key {name!r} is negative in {int((values < 0).sum())} rows")
+    return values
+
+
+def _cost_key(step: Step) -> str | None:
+    if step.extra["select_tokens"] is None:
+        return None
+    return step.extra["cost_key"] or "num_embedding_tokens"
+
+
+def _budget(step: Step, pool: Pool) -> float:
+    """Rows, or tokens; the smaller of select_num and select_ratio where both are given (as Data-Juicer does)."""
+    if step.extra["select_tokens"] is not None:
+        return float(step.extra["select_tokens"])
+    share = step.extra["select_ratio"]
+    limits = [len(pool) if step.extra["select_num"] is None else step.extra["select_num"]]
+    if share is not None:
+        limits.append(int(share * len(pool)))
+    return float(min(limits))
+
+
+def _write(step: Step, folder: StageFolder, pool: Pool, chosen: Selection, budget: float) -> None:
+    picked = np.zeros(len(pool), bool)
+    picked[chosen.index] = True
+    order = np.full(len(pool), -1)
+    order[chosen.index] = np.arange(len(chosen.index))
+    gain = np.full(len(pool), np.nan)
+    gain[chosen.index] = chosen.gain
+    notes = {k: np.asarray(v) for k, v in chosen.notes.items()}
+    columns: dict[str, Any] = {ID: pool.ids, "picked": picked, "order": order, "gain": gain, **notes}
+    if pool.quality is not None:
+        columns["quality"] = pool.quality
+    write_table(folder.path / "selection.parquet", pa.table(columns).sort_by(ID))
+    out = np.flatnonzero(~picked)
+    told = [", ".join(f"{k} {notes[k][i]:.4g}" if notes[k].dtype.kind == "f" else f"{k} {notes[k][i]}" for k in notes) for i in out]
+    spent = float(pool.cost[chosen.index].sum()) if pool.cost is not None else float(len(chosen.index))
+    write_json(folder.path / "facts.json", {"budget": budget, "spent": spent, "pool": len(pool), "picked": len(chosen.index), **dict(chosen.facts)})
+    write_decisions(folder, decisions(pool.ids[out], reason="not_selected", stat="rank" if "rank" in notes else None,
+                                      value=notes["rank"][out].astype(float) if "rank" in notes else None,
+                                      bound=f"budget {budget:g}", note=told))

@@ -1,0 +1,99 @@
+"""The shape of a selector: a function (pool, budget, settings) -> selection. It reads no file and knows no document.
+
+`@selector` writes a `Selector` record beside the function, from its signature, and returns it unchanged.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What there is to choose from; row i of each array is candidate i.
+
+    Attributes:
+        ids: int64[n], distinct; the only source of chance besides the seed.
+        embedding: float32[n, d], unit rows; None where the selector reads no vectors.
+        quality: float64[n], larger is better; None where no column was named.
+        cost: float64[n], positive, in the budget's unit (1 per row, or tokens).
+    """
+
+    ids: np.ndarray
+    embedding: np.ndarray | None = None
+    quality: np.ndarray | None = None
+    cost: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("embedding", "quality", "cost"):
+            column = getattr(self, name)
+            if column is not None and len(column) != len(self.ids):
+                raise ValueError(f"{name} has {len(column)} rows, ids has {len(self.ids)}")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Rows in pick order, with the worth of each pick.
+
+    Attributes:
+        index: int64[m] into the pool, distinct.
+        gain: float64[m], what the selector thought each pick worth (its own unit; see the selector).
+        notes: name -> array[n] over the whole pool: what `tamis why` tells of each row (`cluster`, `rank` ...).
+        facts: name -> number or text about the whole choice (inertia, k, budget left over ...), for the manifest.
+    """
+
+    index: np.ndarray
+    gain: np.ndarray
+    notes: Mapping[str, np.ndarray] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One keyword-only parameter: its annotation and its default (`inspect.Parameter.empty`: it must be given)."""
+
+    name: str
+    annotation: Any
+    default: Any
+
+
+@dataclass(frozen=True)
+class Selector:
+    """One line of the catalog: the recipe's name, the function, its settings, and which columns of the pool it needs."""
+
+    name: str
+    function: Callable[..., Selection]
+    settings: Mapping[str, Setting]
+    needs: tuple[str, ...] = ()
+    version: int = 1
+
+    @property
+    def summary(self) -> str:
+        """First line of the docstring."""
+        return (inspect.getdoc(self.function) or "").split("\n", 1)[0]
+
+
+def selector(name: str, *, needs: tuple[str, ...] = (), version: int = 1) -> Callable[[Function], Function]:
+    """Mark a function `(pool: Pool, budget: float, *, seed: int, ...) -> Selection`.
+
+    `budget` is in the unit of `pool.cost`. `seed` is given by the engine and is not a setting of its own.
+    """
+
+    def write(function: Function) -> Function:
+        parameters = inspect.signature(function, eval_str=True).parameters.values()
+        settings = {
+            p.name: Setting(p.name, p.annotation, p.default)
+            for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "seed"
+        }
+        function.__selector__ = Selector(name, function, settings, needs, version)  # type: ignore[attr-defined]
+        return function
+
+    return write

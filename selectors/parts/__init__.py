@@ -1,0 +1,1 @@
+"""What every selector is composed of: cluster, allocate, draw."""

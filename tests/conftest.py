@@ -1,0 +1,24 @@
+"""Shared by all tests: nothing here may reach the network, and one thread per process is enough."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def demo_corpus() -> Path:
+    """1,609 real documents with planted duplicates and defects."""
+    return ROOT / "recipes" / "data" / "corpus.jsonl"
+
+
+# A deadline would fail where the machine is busy; derandomised, CI sees the same examples every time.
+settings.register_profile("house", deadline=None, derandomize=True)
+settings.load_profile("house")
