@@ -19,6 +19,7 @@ from .batch import Steps
 from .engines.choose import engine_for
 from .execute import Progress, Silent
 from .plan import Plan, Stage
+from .recipe import Recipe
 from .reporting import numbers, spreads, suggest, svg
 from .reporting.numbers import Spread
 from .reporting.page import render
@@ -26,7 +27,6 @@ from .reporting.shelf import Example
 from .reporting.spreads import NumbersTask
 from .reporting.words import drawn, number, row_id, share, stays
 from .stages import tally
-from .recipe import Recipe
 from .steps import Step
 from .workspace import StageFolder, Workspace, atomically, write_json
 
@@ -96,7 +96,7 @@ def analyze(what: str | Path, folder: Path, text_key: str = "text", progress: Pr
     stage = planned.stages[0]
     workspace = Workspace(folder / "work")
     with workspace.lock():
-        home = workspace.stage(1, "numbers", xxhash.xxh3_128_hexdigest(f"numbers 1 {stage.fingerprint}"))
+        home = workspace.stage(1, "numbers", xxhash.xxh3_128_hexdigest(f"numbers 1 {stage.fingerprint}".encode()))
         record = _compute(planned, stage, home, progress or Silent())
         found = _gather(str(what), asked, stage, home, record, skipped, not is_recipe, began)
         workspace.clean({home.path})
@@ -152,7 +152,7 @@ def _gather(
     for step, values, labels, spread in spreads.columns(home, stage.steps):
         op = step.op
         assert isinstance(op, Operator) and step.keep is not None
-        chosen[step.number] = suggest.bounds(op, spread)
+        chosen[step.number] = suggest.bounds(op, values, spread)
         would = spreads.outside(step, chosen[step.number], values, labels)
         removes[step.number] = int(would.sum()), len(values)
         shown = replace(step, keep=chosen[step.number]) if suggested else step

@@ -120,7 +120,8 @@ def _steps(run: Finished, books: _Books) -> Iterator[Finding]:
     wrong = [f"the ledger has lines of step {n}, which the recipe does not have" for n in sorted(set(found) - set(told))]
     for n, step in told.items():
         if dict(found.get(n, {})) != step["left"]:
-            wrong.append(f"step {n} ({step['op']}): the ledger has {_counts(found.get(n, {}))}, the manifest {_counts(step['left'])}")
+            there = _counts(found.get(n, {}))
+            wrong.append(f"step {n} ({step['op']}): the ledger has {there}, the manifest {_counts(step['left'])}")
     yield _verdict(wrong, f"The ledger's lines per step and reason are the manifest's, over {len(told)} steps.")
 
 

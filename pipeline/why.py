@@ -87,12 +87,14 @@ def _events(run: Finished, row: int, gone: Mapping[str, Any] | None, left_at: in
         yield _TELL.get(step["kind"], _tell_mapper)(run, step, row, leaves)
 
 
-def _verdict(step: Mapping[str, Any], leaves: Mapping[str, Any] | None, told: str, **more: Any) -> Event:
+def _verdict(step: Mapping[str, Any], leaves: Mapping[str, Any] | None, told: str, verdict: str, **more: Any) -> Event:
+    """What the step did; `verdict` is for a row that did not leave."""
     if leaves is None:
-        return Event(step["step"], step["op"], more.pop("verdict", "stays"), told, **more)
+        return Event(step["step"], step["op"], verdict, told, **more)
     why = REASONS.get(leaves["reason"], leaves["reason"])
     note = f" ({leaves['note']})" if leaves["note"] else ""
-    return Event(step["step"], step["op"], "left", f"{why}{': ' if told else ''}{told}{note}", **more)
+    joint = ": " if told and leaves["reason"] != "duplicate" else " " if told else ""
+    return Event(step["step"], step["op"], "left", f"{why}{joint}{told}{note}", **more)
 
 
 def _tell_read(run: Finished, step: Mapping[str, Any], row: int, leaves: Mapping[str, Any] | None) -> Event:
@@ -114,7 +116,8 @@ def _tell_filter(run: Finished, step: Mapping[str, Any], row: int, leaves: Mappi
         numbers = {leaves["stat"]: leaves["value"]}
     shown = ", ".join(f"{n} {v if isinstance(v, str) else number(v)}" for n, v in numbers.items())
     bound = leaves["bound"] if leaves is not None and leaves["bound"] else step["keep"]
-    told = f"{shown}; stays: {bound}" if shown else f"stays: {bound}"
+    told = f"{shown}  ({bound})" if shown else f"({bound})"
+    told = told.replace("<=", "≤")
     return _verdict(step, leaves, told, numbers=numbers, verdict="stays" if folder is not None else "passed")
 
 
@@ -122,13 +125,13 @@ def _tell_dedup(run: Finished, step: Mapping[str, Any], row: int, leaves: Mappin
     if leaves is not None:
         other = int(leaves["kept_id"])
         relative = _relative(run, other, leaves["value"])
-        told = f"of {relative.where}, similarity {number(leaves['value'])}; {leaves['bound']}"
-        return _verdict(step, leaves, told, relatives=(relative,))
+        told = f"of {relative.where}, similarity {leaves['value']:.3f} ({leaves['bound']})".replace(">=", "≥")
+        return _verdict(step, leaves, told, "stays", relatives=(relative,))
     members = sorted(lines(run.files("ledger"), "kept_id", [row]), key=lambda r: (-(r["value"] or 0), r[ID]))
     mine = [r for r in members if r["step"] == step["step"]]
     relatives = tuple(Relative(r[ID], f"{r[SOURCE]}:{r[POSITION]}", r["value"], r["excerpt"] or "") for r in mine)
     told = f"{len(mine):,} {'row' if len(mine) == 1 else 'rows'} left for its sake" if mine else "no duplicate"
-    return _verdict(step, None, told, relatives=relatives)
+    return _verdict(step, None, told, "stays", relatives=relatives)
 
 
 def _relative(run: Finished, row: int, similarity: float | None) -> Relative:
@@ -171,7 +174,8 @@ def text(told: Story) -> str:
         number_ = f"{event.step:>3}" if event.step else "   "
         out.append(f"{number_}  {event.op:<{width}}  {event.verdict:<8}  {event.told}".rstrip())
         for r in event.relatives[:MOST]:
-            out.append(f"       {'' if r.similarity is None else f'{r.similarity:.3f}  '}{r.where}  {oneline(r.excerpt)[:90]}".rstrip())
+            alike = "" if r.similarity is None else f"{r.similarity:.3f}  "
+            out.append(f"       {alike}{r.where}  {oneline(r.excerpt)[:90]}".rstrip())
         if len(event.relatives) > MOST:
             out.append(f"       and {len(event.relatives) - MOST:,} more")
     last = told.events[-1]

@@ -23,9 +23,11 @@ def verified_bands(threshold: float, permutations: int) -> tuple[int, int]:
     `permutations` do not suffice for any: all of them in bands of one.
     """
     for rows in range(permutations, 0, -1):
-        share = threshold**rows
-        bands = 1 if share >= AT_THRESHOLD else math.ceil(math.log(1.0 - AT_THRESHOLD) / math.log1p(-share)) if share else 0
-        if 0 < bands * rows <= permutations:
+        share = threshold**rows  # probability of one band
+        if share == 0.0:
+            continue
+        bands = 1 if share >= AT_THRESHOLD else math.ceil(math.log(1.0 - AT_THRESHOLD) / math.log1p(-share))
+        if bands * rows <= permutations:
             return bands, rows
     return permutations, 1
 

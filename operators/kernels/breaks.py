@@ -37,11 +37,13 @@ def _measure(offsets, data, kinds):  # type: ignore[no-untyped-def]
         at, end = offsets[row], offsets[row + 1]
         current, most, count, total = 0, 0, 0, 0
         while at < end:
-            kind = kinds[data[at]]
-            if kind < MAYBE_BREAK:
-                current += kind
-                at += 1
-                continue
+            rest, ahead = data[at:end], 0
+            while ahead < rest.size and kinds[rest[ahead]] < MAYBE_BREAK:
+                current += kinds[rest[ahead]]
+                ahead += 1
+            at += ahead
+            if at == end:
+                break
             width = _break_width(data, at, end)
             if width == 0:
                 current += 1

@@ -8,7 +8,8 @@ from numba import njit
 from .special_characters import BLANKS, SPECIAL
 
 CODE_POINTS = 0x110000
-BLOCK = 128  # bytes that are looked at together for being ASCII
+ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)  # positions are unsigned: no check for negative indices
+BLOCK = np.uint64(128)  # bytes that are looked at together for being ASCII
 
 # Bits of the class table.
 ALNUM, SPECIAL_CHARACTER, SPACE, BLANK = 1, 2, 4, 8
@@ -68,14 +69,14 @@ def decode(data, at, end):  # type: ignore[no-untyped-def]
     lead = np.uint32(data[at])
     packed = np.uint32(0xFFFD << 3 | 1)
     if lead >= 0xF0:
-        if at + 3 < end:
-            code = (lead & 7) << 18 | (data[at + 1] & 63) << 12 | (data[at + 2] & 63) << 6 | (data[at + 3] & 63)
+        if at + THREE < end:
+            code = (lead & 7) << 18 | (data[at + ONE] & 63) << 12 | (data[at + TWO] & 63) << 6 | (data[at + THREE] & 63)
             packed = np.uint32(min(code, CODE_POINTS - 1) << 3 | 4)
     elif lead >= 0xE0:
-        if at + 2 < end:
-            packed = np.uint32(((lead & 15) << 12 | (data[at + 1] & 63) << 6 | (data[at + 2] & 63)) << 3 | 3)
-    elif lead >= 0xC0 and at + 1 < end:
-        packed = np.uint32(((lead & 31) << 6 | (data[at + 1] & 63)) << 3 | 2)
+        if at + TWO < end:
+            packed = np.uint32(((lead & 15) << 12 | (data[at + ONE] & 63) << 6 | (data[at + TWO] & 63)) << 3 | 3)
+    elif lead >= 0xC0 and at + ONE < end:
+        packed = np.uint32(((lead & 31) << 6 | (data[at + ONE] & 63)) << 3 | 2)
     return packed
 
 
@@ -91,23 +92,23 @@ def _all_ascii(block):  # type: ignore[no-untyped-def]
 def decode_all(data, start, end):  # type: ignore[no-untyped-def]
     """uint32[...]: the code points of `data[start:end]`. Cost: four bytes for each byte, held while the answer is."""
     codes = np.empty(end - start, np.uint32)
-    count, at = 0, start
+    count, at, end = np.uint64(0), np.uint64(start), np.uint64(end)
     while at < end:
         block = data[at : min(at + BLOCK, end)]
         if _all_ascii(block):
             ahead = codes[count : count + block.size]
             for i in range(block.size):
                 ahead[i] = block[i]
-            count, at = count + block.size, at + block.size
+            count, at = count + np.uint64(block.size), at + np.uint64(block.size)
             continue
-        stop = at + block.size
+        stop = at + np.uint64(block.size)
         while at < stop:
-            code, width = np.uint32(data[at]), 1
+            code, width = np.uint32(data[at]), ONE
             if code >= 0x80:
                 packed = decode(data, at, end)
-                code, width = packed >> 3, packed & 7
+                code, width = packed >> 3, np.uint64(packed & 7)
             codes[count] = code
-            count, at = count + 1, at + width
+            count, at = count + ONE, at + width
     return codes[:count]
 
 
@@ -117,21 +118,21 @@ def count_class(offsets, data, table, wanted):  # type: ignore[no-untyped-def]
     rows = offsets.size - 1
     hits, lengths = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
     for row in range(rows):
-        at, end = offsets[row], offsets[row + 1]
+        at, end = np.uint64(offsets[row]), np.uint64(offsets[row + 1])
         hit, length = 0, 0
         while at < end:
             block = data[at : min(at + BLOCK, end)]
             if _all_ascii(block):
                 for byte in block:
                     hit += (table[byte] & wanted) != 0
-                length, at = length + block.size, at + block.size
+                length, at = length + block.size, at + np.uint64(block.size)
                 continue
-            stop = at + block.size
+            stop = at + np.uint64(block.size)
             while at < stop:
-                code, width = np.uint32(data[at]), 1
+                code, width = np.uint32(data[at]), ONE
                 if code >= 0x80:
                     packed = decode(data, at, end)
-                    code, width = packed >> 3, packed & 7
+                    code, width = packed >> 3, np.uint64(packed & 7)
                 hit += (table[code] & wanted) != 0
                 length, at = length + 1, at + width
         hits[row], lengths[row] = hit, length

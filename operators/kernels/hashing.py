@@ -39,13 +39,13 @@ def _hash_words(offsets, data, table):  # type: ignore[no-untyped-def]
     hashes = np.empty((offsets[rows] - offsets[0] + rows) // 2 + 1, np.uint64)  # a word and its separator: two bytes
     count = ZERO
     for row in range(rows):
-        at, end = offsets[row], offsets[row + 1]
+        at, end = np.uint64(offsets[row]), np.uint64(offsets[row + 1])
         inside, state, kept = ZERO, ZERO, ZERO
         while at < end:
-            code, width = np.uint32(data[at]), 1
+            code, width = np.uint32(data[at]), ONE
             if code >= 0x80:
                 packed = decode(data, at, end)
-                code, width = packed >> 3, packed & 7
+                code, width = packed >> 3, np.uint64(packed & 7)
             at += width
             fold = np.uint64(table[code])
             separator = (fold >> AT_SEPARATOR) & ONE
@@ -69,12 +69,12 @@ def _hash_rows(offsets, data):  # type: ignore[no-untyped-def]
     """uint64[n]: each row as one word, just as it is written."""
     hashes = np.empty(offsets.size - 1, np.uint64)
     for row in range(hashes.size):
-        at, end, state = offsets[row], offsets[row + 1], ZERO
+        at, end, state = np.uint64(offsets[row]), np.uint64(offsets[row + 1]), ZERO
         while at < end:
-            code, width = np.uint32(data[at]), 1
+            code, width = np.uint32(data[at]), ONE
             if code >= 0x80:
                 packed = decode(data, at, end)
-                code, width = packed >> 3, packed & 7
+                code, width = packed >> 3, np.uint64(packed & 7)
             at += width
             state = _absorb(state, code)
         hashes[row] = _finish(state)
@@ -89,12 +89,12 @@ def count_words(offsets, data, table):  # type: ignore[no-untyped-def]
     """
     counts = np.zeros(offsets.size - 1, np.int64)
     for row in range(counts.size):
-        at, end, count, inside = offsets[row], offsets[row + 1], ZERO, np.uint8(0)
+        at, end, count, inside = np.uint64(offsets[row]), np.uint64(offsets[row + 1]), ZERO, np.uint8(0)
         while at < end:
-            code, width = np.uint32(data[at]), 1
+            code, width = np.uint32(data[at]), ONE
             if code >= 0x80:
                 packed = decode(data, at, end)
-                code, width = packed >> 3, packed & 7
+                code, width = packed >> 3, np.uint64(packed & 7)
             at += width
             kind = table[code]
             count += np.uint64(kind & ~inside & np.uint8(1))

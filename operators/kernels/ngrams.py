@@ -26,15 +26,17 @@ def _roll_first(symbols, n):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _mark(symbols, n, shift, seen):  # type: ignore[no-untyped-def]
-    """Makes the slot of every n-gram 1 at the first visit and 3 from the second on."""
+    """Makes the slot of every n-gram 1 at the first visit and 3 from the second on; answers how many were not first."""
     rolled, weight = _roll_first(symbols, n)
-    entering = symbols[n:]
+    entering, met = symbols[n:], ZERO
     for i in range(entering.size):
         slot = (rolled * SCATTER) >> shift
+        met += np.uint64(seen[slot] & 1)
         seen[slot] = (seen[slot] << 1 | 1) & 3
         rolled = rolled * BASE + (np.uint64(entering[i]) - np.uint64(symbols[i]) * weight)
     slot = (rolled * SCATTER) >> shift
     seen[slot] = (seen[slot] << 1 | 1) & 3
+    return np.int64(met)
 
 
 @njit(cache=True, nogil=True)
@@ -67,11 +69,14 @@ def _grow(keys, counts):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _tally(symbols, n, shift, seen):  # type: ignore[no-untyped-def]
+def _tally(symbols, n, shift, seen, met):  # type: ignore[no-untyped-def]
     """(counts int32[...] of the table of n-grams that the filter lets through, 0 where empty; n-grams that it stops)."""
-    keys, counts = np.zeros(FIRST_TABLE, np.uint64), np.zeros(FIRST_TABLE, np.int32)
+    size = FIRST_TABLE
+    while size < met * 2 and size < BLOCK * 2:
+        size *= 2
+    keys, counts, mask = np.zeros(size, np.uint64), np.zeros(size, np.int32), np.uint64(size - 1)
     passed = np.empty(BLOCK + 1, np.uint64)
-    mask, used, stopped = np.uint64(FIRST_TABLE - 1), 0, 0
+    used, stopped = 0, 0
     rolled, weight = _roll_first(symbols, n)
     windows = symbols.size - n + 1
     for first in range(0, windows, BLOCK):
@@ -105,8 +110,8 @@ def repeats(symbols, n):  # type: ignore[no-untyped-def]
         bits += 1
     shift = np.uint64(64 - bits)
     seen = np.zeros(1 << bits, np.uint8)
-    _mark(symbols, n, shift, seen)
-    counts, single = _tally(symbols, n, shift, seen)
+    met = _mark(symbols, n, shift, seen)
+    counts, single = _tally(symbols, n, shift, seen, met)
     repeated = 0
     for i in range(counts.size):
         single += counts[i] == 1

@@ -22,6 +22,7 @@ HEAD = 200  # records that decide whether a column may be a number
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})", re.ASCII)
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,15})?([eE][+-]?\d{1,2})?", re.ASCII)
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")  # how Python decodes bytes that are none
 _BATCH_ROWS = 4096
 
 
@@ -138,7 +139,7 @@ def _misfit(fields: list[str], wanted: int) -> str:
     if len(fields) != wanted:
         return f"{len(fields)} fields where the header names {wanted}"
     for field in fields:
-        if not field.isascii() and any("\udc80" <= c <= "\udcff" for c in field):
+        if not field.isascii() and _NOT_UTF8.search(field):
             return "not UTF-8"
     return ""
 

@@ -48,9 +48,9 @@ def _at_once(block: Block, known: pa.Schema) -> pa.RecordBatch | None:
     if not _one_object_a_line(block) or not _utf8(block.data) or not _shallow(block):
         return None
     try:
-        table = _parse(block, _texts(known))
+        table = _parse(block.data, _texts(known))
         if not valid(table) or any(_told(type) != type for type in table.schema.types):
-            table = _parsed_as(block, {f.name: _undated(f.type) for f in table.schema})
+            table = _parsed_as(block.data, {f.name: _undated(f.type) for f in table.schema})
         if table.num_rows != len(block) or _doubtful(table) or any(too_deep(t) for t in table.schema.types):
             return None
         types = {f.name: f.type for f in known}
@@ -74,19 +74,19 @@ def _shaped(table: pa.Table, types: dict[str, pa.DataType]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, names=list(types))
 
 
-def _parsed_as(block: Block, types: dict[str, pa.DataType]) -> pa.Table:
-    """The block with every column's type known."""
-    table = _parse(block, pa.schema([(name, _told(type)) for name, type in types.items()]))
+def _parsed_as(data: bytes | bytearray, types: dict[str, pa.DataType]) -> pa.Table:
+    """The lines with every column's type known."""
+    table = _parse(data, pa.schema([(name, _told(type)) for name, type in types.items()]))
     for i, (name, type) in enumerate(types.items()):
         if table.schema.field(i).type != type:
             table = table.set_column(i, name, reshaped(table.column(i).combine_chunks(), type))
     return table
 
 
-def _parse(block: Block, schema: pa.Schema) -> pa.Table:
+def _parse(data: bytes | bytearray, schema: pa.Schema) -> pa.Table:
     return pj.read_json(
-        pa.BufferReader(block.data),
-        read_options=pj.ReadOptions(use_threads=False, block_size=len(block.data) + 1),  # one chunk: nothing to copy together
+        pa.BufferReader(data),
+        read_options=pj.ReadOptions(use_threads=False, block_size=len(data) + 1),  # one chunk: nothing to copy together
         parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="infer"),
     )
 
@@ -178,7 +178,7 @@ def _with_care(block: Block, source: str, known: pa.Schema, tolerate: bool) -> t
     """The block line by line: each line is taken or told, then all good ones parsed with their types known."""
     types: dict[str, pa.DataType] = {f.name: f.type for f in known}
     errors: dict[int, str] = {}
-    lines: list[bytes] = []
+    clean = bytearray()
     for i in range(len(block)):
         try:
             value, line = loaded(block.line(i))
@@ -187,8 +187,5 @@ def _with_care(block: Block, source: str, known: pa.Schema, tolerate: bool) -> t
             number = block.line_of(i)
             place = f"{source}, " + (f"line {number} (byte {block.positions[i]})" if number else f"byte {block.positions[i]}")
             errors[i], line = complain(place, str(e), tolerate=tolerate), b"{}"
-        lines.append(line)
-    lengths = np.array([len(line) for line in lines], np.int64)
-    begins = np.concatenate([[0], np.cumsum(lengths + 1)])[:-1]
-    clean = Block(b"\n".join(lines), begins, begins + lengths, block.positions, block.line_of)
+        clean += line + b"\n"
     return _shaped(_parsed_as(clean, types), types), errors

@@ -99,5 +99,5 @@ def _clusters(rows: list[tuple[int, int, int, float | None]], width: float = 104
         marks.append(rect(x, y + 2, picked * scale, 12, "stays", f"cluster {name}: {picked:,} of {size:,} picked"))
         if quota is not None:
             marks.append(line(x + quota * scale, y, x + quota * scale, y + 16, "bound"))
-        marks.append(text(x + size * scale + 7, y + 12, f"{picked:,} of {size:,}  {share(picked, size)}"))
+        marks.append(text(x + size * scale + 7, y + 12, f"{picked:,} of {size:,}, {share(picked, size)}"))
     return frame(width, 8 + step * deep, marks, f"Rows and picks of {len(rows)} clusters")

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from .. import corpus
+from .. import corpus, recipe
 from ..corpus import Source
 from ..errors import RecipeError, TamisError
 from ..formats.compression import Unpacked, codec_of
@@ -30,9 +30,12 @@ class Finished:
     @classmethod
     def open(cls, folder: Path) -> "Finished":
         """Raises TamisError where the folder holds no finished run."""
-        manifest = read_json(folder / "manifest.json") if folder.is_dir() else None
+        try:
+            manifest = read_json(folder / "manifest.json") if folder.is_dir() else None
+        except ValueError as e:
+            raise TamisError(f"{folder / 'manifest.json'} is damaged: {e}") from e
         if manifest is None:
-            there = "it has no manifest.json; the run did not finish, or this is another folder" if folder.is_dir() else "there is no such folder"
+            there = "it has no manifest.json" if folder.is_dir() else "there is no such folder"
             raise TamisError(f"{folder} is not the folder of a finished run: {there}")
         return cls(folder, manifest)
 
@@ -57,13 +60,16 @@ class Finished:
         return {r[ID]: r for r in lines(self.files(kind), ID, list(ids))}
 
     def sources(self) -> list[Source]:
-        """The input files, where they can still be found; else an empty list. Cost: local files are read once where the manifest tells no path."""
+        """The input files, where they can still be found; else an empty list.
+
+        Cost: nothing, where the manifest tells their paths; else local files are read once, to compare digests.
+        """
         suffixes = self.manifest["recipe"].get("suffixes", [])
         told = self.manifest["inputs"]
         if all("path" in i for i in told):
             return [_source(i, suffixes) for i in told if "://" in i["path"] or Path(i["path"]).exists()]
         here = self.folder.resolve()
-        for base in (Path.cwd(), here, *here.parents):
+        for base in (Path.cwd(), here, *here.parents, recipe.bundled("demo").parent):
             try:
                 found = corpus.discover(self.manifest["recipe"]["dataset_path"], base=base, suffixes=suffixes)
             except RecipeError:

@@ -8,9 +8,10 @@ from markupsafe import Markup
 from .svg import frame, line, path, rect, text
 from .words import REASONS, reasons, share
 
-WIDTH, BAND, X0 = 1040.0, 290.0, 290.0  # picture, widest band, left edge of the band
-END = 680.0  # where what leaves ends
+WIDTH, BAND, X0 = 1040.0, 270.0, 345.0  # picture, widest band, left edge of the band
+END = 690.0  # where what leaves ends
 BEND = 9.0  # inner radius of a bend
+CAP = 20.0  # height of the band above the first step and below the last
 QUIET, LOUD = 26.0, 40.0  # least height of a step without and with a loss
 
 
@@ -19,39 +20,49 @@ def flow(steps: Sequence[Mapping[str, Any]]) -> Markup:
 
     Where rows leave, a strip as wide as their number bends off to the right and says how many and why.
     """
-    total = steps[0]["rows_in"] or 1
-    scale = BAND / total
-    marks, y = [text(X0 - 14, 16, f"{steps[0]['rows_in']:,} rows in", "strong", "end")], 26.0
-    marks.insert(0, rect(X0, 6, steps[0]["rows_in"] * scale, 20, "stays"))
+    total, kept = steps[0]["rows_in"], steps[-1]["rows_out"]
+    scale = BAND / (total or 1)
+    outline, y, marks = f"M{X0:.1f} 6V26H{X0 + total * scale:.1f}V6Z", 6 + CAP, []
     for step in steps:
-        lost = step["rows_in"] - step["rows_out"]
-        thick = lost * scale
-        height = float(round(max(LOUD, BEND + thick + 12))) if lost else QUIET
-        marks += _step(step, y, height, scale, thick, lost)
+        height, out = _height(step, scale), step["rows_out"] * scale
+        outline += f"M{X0:.1f} {y:.1f}H{X0 + out:.1f}V{y + height:.1f}H{X0:.1f}Z"
+        marks += _step(step, y, height, scale)
         y += height
-    kept = steps[-1]["rows_out"]
-    marks.append(rect(X0, y, max(kept * scale, 0.5 if kept else 0.0), 20, "stays", f"{kept:,} rows kept"))
-    marks.append(text(X0 - 14, y + 15, f"{kept:,} rows kept", "strong", "end"))
-    marks.append(text(X0 + kept * scale + 10, y + 15, share(kept, steps[0]["rows_in"]), "tick"))
-    return frame(WIDTH, y + 28, marks, f"Flow of rows through {len(steps)} steps: {total:,} in, {kept:,} kept")
+    outline += f"M{X0:.1f} {y:.1f}H{X0 + kept * scale:.1f}V{y + CAP:.1f}H{X0:.1f}Z"
+    ends = [
+        text(X0 - 14, 20, f"{total:,} rows in", "strong", "end"),
+        text(X0 - 14, y + 15, f"{kept:,} rows kept", "strong", "end"),
+        text(X0 + kept * scale + 10, y + 15, share(kept, total), "tick"),
+    ]
+    alt = f"Flow of rows through {len(steps) - 1} steps: {total:,} in, {kept:,} kept"
+    return frame(WIDTH, y + CAP + 8, [path(outline, "stays"), *marks, *ends], alt)
 
 
-def _step(step: Mapping[str, Any], y: float, height: float, scale: float, thick: float, lost: int) -> list[Markup]:
-    out = step["rows_out"] * scale
+def _height(step: Mapping[str, Any], scale: float) -> float:
+    """Whole pixels, so that the band has no seams."""
+    lost = step["rows_in"] - step["rows_out"]
+    return float(round(max(LOUD, BEND + lost * scale + 12))) if lost else QUIET
+
+
+def _step(step: Mapping[str, Any], y: float, height: float, scale: float) -> list[Markup]:
+    out, lost = step["rows_out"] * scale, step["rows_in"] - step["rows_out"]
     name = f"{step['step']}  {step['op']}" if step["step"] else "read"
     marks = [
-        line(20, y + 0.5, X0, y + 0.5, "rule"),
-        text(20, y + 17, name, "label"),
+        line(0, y + 0.5, X0, y + 0.5, "rule"),
+        text(0, y + 17, name, "label"),
         text(X0 - 14, y + 17, f"{step['rows_out']:,}", "count", "end"),
-        rect(X0, y, max(out, 0.5 if step["rows_out"] else 0.0), height + 0.3, "stays", f"{name}: {step['rows_out']:,} rows go on"),
+        rect(X0, y, out, height, "hit", f"{name}: {step['rows_out']:,} rows go on"),
     ]
     if lost:
-        marks.append(path(_bend(X0 + out, y, max(thick, 0.8)), "left", f"{name}: {lost:,} rows leave, {reasons(step['left'])}"))
-        middle = y + BEND + max(thick, 0.8) / 2
-        marks.append(text(END + 62, middle + 4, f"−{lost:,}", "loss", "end"))
-        marks.append(text(END + 112, middle + 4, share(lost, step["rows_in"]), "tick", "end"))
+        thick = max(lost * scale, 0.8)
+        middle = y + BEND + thick / 2 + 4
         why = next(iter(step["left"])) if len(step["left"]) == 1 else ""
-        marks.append(text(END + 122, middle + 4, _short(REASONS.get(why, why) or reasons(step["left"])), "tick"))
+        marks += [
+            path(_bend(X0 + out, y, thick), "left", f"{name}: {lost:,} rows leave, {reasons(step['left'])}"),
+            text(END + 62, middle, f"−{lost:,}", "loss", "end"),
+            text(END + 112, middle, share(lost, step["rows_in"]), "tick", "end"),
+            text(END + 122, middle, _short(REASONS.get(why, why) or reasons(step["left"])), "tick"),
+        ]
     return marks
 
 

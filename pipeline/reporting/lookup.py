@@ -19,7 +19,7 @@ from ..ledger import ID, POSITION, SOURCE
 from .finished import Finished, lines
 from .words import row_id
 
-FORMS = "a row is its value in your id column, SOURCE:POSITION, SOURCE#LINE, or its __id__ (16 hex digits, or the decimal number)"
+FORMS = "A row is its value in your id column, SOURCE:POSITION, SOURCE#LINE, or its __id__ (16 hex digits, or the decimal number)"
 KNOWN = 20_000  # values of the id column that are held for a suggestion
 
 
@@ -46,10 +46,11 @@ def find(run: Finished, row: str, key: str) -> Found:
     if len(known) == 1:
         return known[0]
     if not known:
-        raise TamisError(f"{run.folder}: no row {row!r}.{did_you_mean(row, values)} {FORMS[0].upper()}{FORMS[1:]}.")
+        gone = "" if run.sources() else f" The input is no longer there, so rows that left cannot be found by their {key!r}."
+        raise TamisError(f"{run.folder}: no row {row!r}.{did_you_mean(row, values)} {FORMS}.{gone}")
     told = _places(run, [f.id for f in known[:10]])
-    listed = "".join(f"\n  {row_id(f.id)}  {told.get(f.id, '')}  by {f.by}" for f in known[:10])
-    raise TamisError(f"{run.folder}: {row!r} means {len(known)} rows; ask by place or id:{listed}{' ...' if len(known) > 10 else ''}")
+    listed = "".join(f"\n  {row_id(f.id)}  {told.get(f.id, '')}" for f in known[:10]) + ("\n  ..." if len(known) > 10 else "")
+    raise TamisError(f"{run.folder}: {row!r} means {len(known)} rows; ask by place or id:{listed}")
 
 
 def _places(run: Finished, ids: list[int]) -> dict[int, str]:
@@ -130,13 +131,14 @@ def _by_key(run: Finished, row: str, key: str, values: list[str]) -> Iterator[Fo
         told = pc.cast(batch.column(key), pa.string())
         hits = batch.column(ID).filter(pc.equal(told, row)) if ID in batch.schema.names else None
         for i in hits.to_pylist() if hits is not None else ():
-            yield Found(i, f"{key}")
+            yield Found(i, key)
         values += told.slice(0, max(0, KNOWN - len(values))).drop_null().to_pylist()
 
 
 def _input_batches(run: Finished, sources: list[Source]) -> Iterator[pa.RecordBatch]:
     for split in corpus.cut(sources):
-        yield from corpus.read(split, text_keys=run.manifest["recipe"]["text_keys"], batch_rows=8192, batch_bytes=16 << 20, tolerate=True)
+        texts = run.manifest["recipe"]["text_keys"]
+        yield from corpus.read(split, text_keys=texts, batch_rows=8192, batch_bytes=16 << 20, tolerate=True)
 
 
 def _shard_batches(run: Finished) -> Iterator[Any]:

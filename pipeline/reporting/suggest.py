@@ -4,28 +4,39 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+
 from ...operators.base import Operator, Range
 from ..steps import Step
 from .numbers import Spread
 from .words import share
 
+CROWD = 0.05  # rows of one extreme value that may be cut together
 FAR = 1e12  # a default bound beyond this is no bound
 
 
-def bounds(op: Operator, told: Spread) -> Range:
+def bounds(op: Operator, values: np.ndarray, told: Spread) -> Range:
     """Bounds at the 1st and 99th percentile, on the sides on which the filter decides by default; rounded outwards.
 
+    Where more than 1 % of the rows share the least (or greatest) value, these rows are cut if they are at most 5 %.
     A side that would remove nothing is left open.
     """
     assert op.unit is not None and op.keep is not None
     low, high = _sides(op)
     whole = op.unit.suffix not in ("ratio", "score", "ppl")
-    least = _rounded(told.p1, whole, up=False) if low and told.p1 is not None else None
-    most = _rounded(told.p99, whole, up=True) if high and told.p99 is not None else None
-    return Range(
-        least if least is not None and told.min is not None and least > told.min else None,
-        most if most is not None and told.max is not None and most < told.max else None,
-    )
+    if told.min is None or told.max is None or told.p1 is None or told.p99 is None:
+        return Range()
+    least = _rounded(_inner(values, told.min, told.p1), whole) if low else told.min
+    most = -_rounded(_inner(-values, -told.max, -told.p99), whole) if high else told.max
+    return Range(least if least > told.min else None, most if most < told.max else None)
+
+
+def _inner(values: np.ndarray, least: float, low: float) -> float:
+    """`low`, or, where that is the least value itself and few rows have it, the next one."""
+    if low > least:
+        return low
+    above = values[values > least]
+    return float(above.min()) if len(above) and (values == least).sum() <= CROWD * len(values) else least
 
 
 def _sides(op: Operator) -> tuple[bool, bool]:
@@ -37,14 +48,14 @@ def _sides(op: Operator) -> tuple[bool, bool]:
     return (low, high) if low or high else (True, True)
 
 
-def _rounded(value: float, whole: bool, up: bool) -> float:
-    """`value` to three significant digits, away from the data's middle; whole numbers for counts."""
+def _rounded(value: float, whole: bool) -> float:
+    """`value` down to three significant digits; to a whole number for counts."""
     if value == 0 or not math.isfinite(value):
         return value
     step = 10.0 ** (math.floor(math.log10(abs(value))) - 2)
     step = max(step, 1.0) if whole else step
     units = round(value / step, 6)
-    return round((math.ceil(units) if up else math.floor(units)) * step, 12)
+    return round(math.floor(units) * step, 12)
 
 
 def suggestion(
@@ -52,8 +63,9 @@ def suggestion(
 ) -> str:
     """The recipe as YAML text. `removes`: step number -> rows that the bounds would remove alone, rows in all."""
     lines = [
-        "# Bounds where about 1 % of the corpus lies outside: a place to start, not an answer. Look at the rows at each",
-        "# bound before you believe it.", "project_name: suggested", f"dataset_path: {json.dumps(dataset, ensure_ascii=False)}",
+        "# About 1 % of the corpus lies outside of each bound (up to 5 % where many rows share the extreme value): a place to",
+        "# start, not an answer. Look at the rows at each bound before you believe it.",
+        "project_name: suggested", f"dataset_path: {json.dumps(dataset, ensure_ascii=False)}",
         "export_path: outputs/suggested", f"text_keys: {json.dumps(text_key, ensure_ascii=False)}", "process:",
     ]
     for step in steps:

@@ -31,6 +31,8 @@ def share(part: float, whole: float) -> str:
     if not whole:
         return "–"
     percent = 100 * part / whole
+    if not part:
+        return "0%"
     if 0 < percent < 0.1:
         return "<0.1%"
     if 99.9 < percent < 100:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from tamis.pipeline import corpus
+from tamis.pipeline.formats import splits
 from tamis.pipeline.ledger import ID
 from tamis.pipeline.run import run
 from tamis.pipeline.verify import check
@@ -83,7 +83,7 @@ def test_invariance_of_workers_and_batches(small: Path, tmp_path: Path, changed:
 
 def test_invariance_of_splits(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run(words(small, tmp_path / "a"))
-    monkeypatch.setattr(corpus, "SMALLEST", 4096)
+    monkeypatch.setattr(splits, "SMALLEST", 4096)
     second = run(words(small, tmp_path / "b"))
     folders = list((tmp_path / "b" / "work").glob("01-rows-*/ledger/*"))
     assert len(folders) > 10, "the files were not cut"

@@ -1,6 +1,7 @@
 """The rules of the house (CONTRIBUTING.md), held by a few lines of ast."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -171,8 +172,9 @@ def test_what_is_public_is_documented_and_typed(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_nothing_dangerous(path: Path) -> None:
     text = path.read_text("utf-8")
-    for forbidden in ("pickle.load", "shell=True", "trust_remote_code=True", "except Exception", "except:", "eval(", "yaml.unsafe"):
+    for forbidden in ("pickle.load", "shell=True", "trust_remote_code=True", "except Exception", "except:", "yaml.unsafe"):
         assert forbidden not in text, forbidden
+    assert not re.search(r"(?<![.\w])(eval|exec)\(", text)
     for node, module, _ in imports(TREES[path]):
         assert module.split(".")[0] not in ("pickle", "marshal", "shelve"), node.lineno
 
