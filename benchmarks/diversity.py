@@ -12,8 +12,8 @@ from tamis.selectors.baselines import random_rows
 from tamis.selectors.diversity import kmeans_diversity
 
 ROWS, DIMENSIONS, BLOBS, SEEDS, BUDGETS = 4000, 64, 60, 5, (60, 200, 800)
-MADE = f"""{ROWS} unit vectors in {DIMENSIONS} dimensions around {BLOBS} random centres (noise 0.07 a dimension), blob sizes
-falling as 1/rank, smallest 12; quality uniform in 0..1 but in every fifth blob, whose rows are junk, uniform in 0..0.1.
+MADE = f"""{ROWS} unit vectors in {DIMENSIONS} dimensions around {BLOBS} random centres (noise 0.07 a dimension), blob
+sizes falling as 1/rank, smallest 12; quality uniform in 0..1 but in every fifth blob, whose rows are junk, uniform in 0..0.1.
 k-means with the default k (the root of the rows: 63). covered: planted blobs with a pick. distance: mean 1 - cosine of
 a row to its nearest pick. junk: share of picks from junk blobs. Mean and standard deviation of {SEEDS} seeds, each
 with a pool of its own, the same for all methods."""
@@ -52,7 +52,8 @@ def measure(pool: Pool, blob: np.ndarray, index: np.ndarray) -> tuple[float, flo
 def main() -> None:
     """Print the table."""
     print(MADE + "\n")
-    print(f"{'budget':>6} {'method':<12} {'covered of ' + str(BLOBS):>16} {'quality':>14} {'distance':>14} {'junk':>14} {'s':>6}")
+    heads = f"{'covered of ' + str(BLOBS):>16} {'quality':>15} {'distance':>15} {'junk':>15} {'s':>6}"
+    print(f"{'budget':>6} {'method':<12} {heads}")
     pools = [planted(seed) for seed in range(SEEDS)]
     for budget in BUDGETS:
         for name, choose in METHODS.items():
@@ -61,8 +62,8 @@ def main() -> None:
             seconds = (time.perf_counter() - start) / SEEDS
             rows = np.array([measure(*given, c.index) for given, c in zip(pools, chosen, strict=True)])
             mean, sd = rows.mean(axis=0), rows.std(axis=0, ddof=1)
-            cells = [f"{mean[0]:9.1f} +- {sd[0]:3.1f}", *(f"{m:6.3f} +- {s:.3f}" for m, s in zip(mean[1:], sd[1:], strict=True))]
-            print(f"{budget:>6} {name:<12} " + " ".join(cells) + f" {seconds:6.2f}")
+            cells = [f"{m:6.3f} +- {s:.3f}" for m, s in zip(mean[1:], sd[1:], strict=True)]
+            print(f"{budget:>6} {name:<12} {mean[0]:9.1f} +- {sd[0]:3.1f} " + " ".join(cells) + f" {seconds:6.2f}")
 
 
 if __name__ == "__main__":

@@ -76,11 +76,15 @@ class Analysis:
         told = [head]
         for n in self.numbers:
             s = n.spread
-            told.append((n.stat, f"{s.count - s.nulls:,}", *map(number, (s.min, s.p1, s.median, s.p99, s.max)), n.keep, share(n.removes, s.count)))
-        wide = [max(len(r[i]) for r in told) for i in range(len(head))]
-        lines = ["  ".join(c.ljust(w) if i in (0, 7) else c.rjust(w) for i, (c, w) in enumerate(zip(r, wide, strict=True))).rstrip() for r in told]
+            quantiles = map(number, (s.min, s.p1, s.median, s.p99, s.max))
+            told.append((n.stat, f"{s.count - s.nulls:,}", *quantiles, n.keep, share(n.removes, s.count)))
+        wide = [max(len(row[i]) for row in told) for i in range(len(head))]
+        words = (0, 7)  # columns that are not numbers
+        aligned = ([c.ljust(wide[i]) if i in words else c.rjust(wide[i]) for i, c in enumerate(row)] for row in told)
+        lines = ["  ".join(row).rstrip() for row in aligned]
         lines += [f"not computed: {name} ({why})" for name, why in self.skipped]
-        return "\n".join([f"{self.rows:,} rows" + (f", {self.broken:,} could not be read" if self.broken else ""), "", *lines, "", self.suggestion])
+        broken = f", {self.broken:,} could not be read" if self.broken else ""
+        return "\n".join([f"{self.rows:,} rows{broken}", "", *lines, "", self.suggestion])
 
 
 def analyze(what: str | Path, folder: Path, text_key: str = "text", progress: Progress | None = None) -> Analysis:
@@ -170,10 +174,11 @@ def _number(
     out = spreads.outside(step, step.keep, values, labels) if would is None else would
     lines = drawn(step.keep, op.unit)
     bins = numbers.histogram(values, out, spread, [v for _, v in lines])
-    members = svg.bars(spreads.label_counts(labels, out), f"Rows per {op.member[0] if op.member else ''}") if labels is not None else None
     picture = svg.histogram(bins, lines, f"Histogram of {stat}: {len(values):,} rows")
-    return Number(op.name, stat, op.summary, op.unit.name, spread, stays(step.keep, op.unit), int(out.sum()), ends.get((stat, True), []),
-                  ends.get((stat, False), []), picture, members)
+    members = None if labels is None else svg.bars(spreads.label_counts(labels, out), f"Rows per label of {op.name}")
+    low, high = ends.get((stat, True), []), ends.get((stat, False), [])
+    told = stays(step.keep, op.unit)
+    return Number(op.name, stat, op.summary, op.unit.name, spread, told, int(out.sum()), low, high, picture, members)
 
 
 def as_json(found: Analysis) -> dict[str, Any]:

@@ -5,6 +5,7 @@ command line is wrong, and nothing was done; 130 interrupted, and the workspace 
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +23,8 @@ app = typer.Typer(
     help="From raw text to the training subset worth having, with the reason every row stayed or left.",
     epilog="Start with [bold]tamis run recipes/demo.yaml[/bold], then open outputs/demo/report.html.",
 )
-out = Console(highlight=False, soft_wrap=True)
+# a pipe has no width: tables are then as wide as they need to be
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML recipe. 'demo' is one that is installed with tamis.")]

@@ -99,15 +99,18 @@ def told(record: Mapping[str, Any], reused: bool) -> str:
 def summary(console: Console, manifest: Mapping[str, Any]) -> None:
     """What happened at each step, and where things lie."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name, justify in (("", "right"), ("step", "left"), ("stays", "left"), ("in", "right"), ("left", "right"), ("out", "right"), ("why", "left")):
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    roomy = console.width >= 110
+    for name in ("", "step", "stays", "in", "left", "out", *(["why"] if roomy else [])):
+        number = name in ("", "in", "left", "out")
+        table.add_column(name, justify="right" if number else "left", no_wrap=name != "why", overflow="fold")
     for step in manifest["steps"]:
         left = sum(step["left"].values())
         why = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in step["left"].items())
         facts = step["facts"]
         if "clusters" in facts and step["kind"] == "deduplicator":
             why += f" ({facts['clusters']:,} clusters)" if left else ""
-        table.add_row(str(step["step"] or ""), step["op"], step.get("keep", ""), f"{step['rows_in']:,}", f"{left:,}" if left else "", f"{step['rows_out']:,}", why)
+        table.add_row(str(step["step"] or ""), step["op"], step.get("keep", ""), f"{step['rows_in']:,}",
+                      f"{left:,}" if left else "", f"{step['rows_out']:,}", *([why] if roomy else []))
     console.print(table)
     folder = Place.of(manifest["recipe"]["export_path"]).run
     seconds = sum(t["seconds"] for t in manifest["timing"])

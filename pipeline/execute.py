@@ -90,6 +90,7 @@ def _do(
         done = rows.run(stage, folder, before, engine, planned.splits, told, asked)
     elif stage.kind == "export":
         assert before is not None
+        engine.close()  # what follows streams in this process; idle workers would only hold memory
         return folder.finish(export.run(stage, before, folders[: stage.index - 1], parts, asked, place, told))
     else:
         assert before is not None

@@ -56,7 +56,8 @@ def view(plan: Plan, folders: Mapping[int, StageFolder]) -> AtlasView | None:
     others = int((colour == "cx").sum()) if len(coloured) else 0
     if not len(coloured):
         colour[:] = "c0"
-    return AtlasView(_draw(places, colour, chosen, [str(n) for n in coloured]), len(ids), rows, held, int(chosen.sum()), bool(after), legend, others)
+    picture = _draw(places, colour, chosen, [str(n) for n in coloured])
+    return AtlasView(picture, len(ids), rows, held, int(chosen.sum()), bool(after), legend, others)
 
 
 def sample(folder: StageFolder) -> tuple[np.ndarray, np.ndarray, int]:

@@ -32,8 +32,8 @@ class FilterView:
     picture: Markup
     members: Markup | None
     gone: list[Example]
-    nearly_stayed: list[Example]
-    nearly_left: list[Example]
+    near_left: list[Example]
+    near_stays: list[Example]
     note: str
 
 
@@ -60,8 +60,9 @@ def _view(step: Step, told: Mapping[str, Any], folder: StageFolder, shelf: Shelf
         members = svg.bars(numbers.labels(folder, name, step.number), f"Rows per {name}")
     values = [v for _, v in lines]
     return FilterView(
-        told, op.summary, op.unit.name, stays(step.keep, op.unit), stat, spread, svg.histogram(bins, lines, alt), members, _gone(rows, shelf),
-        _nearest(rows, values, rows.left, shelf), _nearest(rows, values, ~rows.left, shelf), _note(bins, spread),
+        told, op.summary, op.unit.name, stays(step.keep, op.unit), stat, spread, svg.histogram(bins, lines, alt), members,
+        gone=_gone(rows, shelf), near_left=_nearest(rows, values, rows.left, shelf),
+        near_stays=_nearest(rows, values, ~rows.left, shelf), note=_note(bins, spread),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ from ..formats.compression import Unpacked
 from ..formats.lines import array_blocks, stream_blocks
 from ..formats.places import open_input
 from ..ledger import ID, POSITION, SOURCE
-from .finished import Finished, lines
+from .finished import Finished
 from .words import row_id
 
 FORMS = "A row is its value in your id column, SOURCE:POSITION, SOURCE#LINE, or its __id__ (16 hex digits, or the decimal number)"
@@ -78,13 +79,12 @@ def _by_place(run: Finished, row: str) -> Found | None:
     for mark in "#:":
         name, _, number = row.rpartition(mark)
         source = _source_called(run, name)
-        if source is None or not number.isdecimal():
+        if mark not in row or source is None or not number.isdecimal():
             continue
         position = int(number) if mark == ":" else _position_of_line(run, source, int(number))
-        for kind in ("kept", "ledger"):
-            for line in lines(run.files(kind), SOURCE, [source], [ID, SOURCE, POSITION]):
-                if line[POSITION] == position:
-                    return Found(line[ID], "place" if mark == ":" else "line")
+        wanted = int(corpus.row_ids(source, np.array([position]))[0])
+        if run.lines("kept", [wanted]) or run.lines("ledger", [wanted]):
+            return Found(wanted, "place" if mark == ":" else "line")
         raise TamisError(f"{run.folder}: no row at {source}:{position}.{_nearest(run, source, position)}")
     return None
 
@@ -98,8 +98,9 @@ def _source_called(run: Finished, name: str) -> str | None:
 
 
 def _nearest(run: Finished, source: str, position: int) -> str:
-    found = [r[POSITION] for kind in ("kept", "ledger") for r in lines(run.files(kind), SOURCE, [source], [SOURCE, POSITION])]
-    near = sorted(sorted(found, key=lambda p: abs(p - position))[:3])
+    files, this = [*run.files("kept"), *run.files("ledger")], pc.field(SOURCE) == source
+    found = np.concatenate([pq.read_table(f, columns=[POSITION], filters=this).column(0).to_numpy() for f in files])
+    near = sorted(found[np.argsort(np.abs(found - position), kind="stable")[:3]].tolist())
     return f" The nearest rows begin at {', '.join(map(str, near))}" if near else ""
 
 

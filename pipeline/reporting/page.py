@@ -30,7 +30,7 @@ def _source(name: str) -> str:
 
 
 def oneline(text: str) -> str:
-    """A text on one line: line breaks (and the white space around them) as ⏎, other control characters as a box, so that nothing hides."""
+    """A text on one line: line breaks and the white space around them as ⏎, other control characters as a box."""
     told = re.sub(r"[ \t\r]*\n\s*", " ⏎ ", text.strip()).replace("\t", " ")
     return "".join(c if c.isprintable() or c == " " else "□" for c in told)
 

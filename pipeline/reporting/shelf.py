@@ -67,7 +67,9 @@ def part_number(path: Path) -> int:
     return int(path.stem.split("-")[1])
 
 
-def _quotes(folders: Sequence[StageFolder], last: StageFolder, part: Path, wanted: pa.ChunkedArray, text_key: str) -> dict[int, str]:
+def _quotes(
+    folders: Sequence[StageFolder], last: StageFolder, part: Path, wanted: pa.ChunkedArray, text_key: str
+) -> dict[int, str]:
     """Beginnings of the wanted rows of one part: from the ledger of whichever stage they left at, else from the rows."""
     found: dict[int, str] = {}
     for folder in folders:

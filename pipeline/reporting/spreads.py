@@ -67,7 +67,8 @@ def _ends(outcome: Outcome, text_key: str, stats: Iterable[str]) -> pa.Table:
             at = pa.array(_outer(values, rows.column(ID).to_numpy(), low))
             here = rows.take(at)
             tables.append(pa.table({
-                **{f.name: here.column(f.name) for f in KEY_FIELDS}, "stat": pa.repeat(stat, len(at)), "low": pa.repeat(low, len(at)),
+                **{f.name: here.column(f.name) for f in KEY_FIELDS},
+                "stat": pa.repeat(stat, len(at)), "low": pa.repeat(low, len(at)),
                 "value": pa.array(values[at]), "excerpt": excerpt(pc.cast(here.column(text_key), pa.string())),
             }, schema=END_SCHEMA))
     return pa.concat_tables(tables)

@@ -115,7 +115,8 @@ def run(
     task = RowsTask(folder, steps, asked.batch_rows, before, () if before else splits)
     records = engine.map(task, range(len(splits)), _Allowance(folder, asked.set_aside, told))
     if before is None:
-        corpus.unify([pq.read_schema(p) for part in range(len(splits)) for p in folder.pieces(part)])
+        pieces = [(p, splits[part].source) for part in range(len(splits)) for p in folder.pieces(part)]
+        corpus.unify([pq.read_schema(p) for p, _ in pieces], [source for _, source in pieces])
     return {"records": records}
 
 

@@ -17,7 +17,7 @@ from tamis.operators.embed.batching import MULTIPLE, batches, padded
 from tamis.operators.embed.sentence import SentenceEncoder, embedding
 
 LENGTHS = st.lists(st.integers(1, 256), max_size=80)
-WORDS = re.findall(r"\w+", "the quick brown fox jumps over a lazy dog while planets turn and bread rises in every kitchen of the town")
+WORDS = re.findall(r"\w+", "the quick brown fox jumps over a lazy dog while planets turn and bread rises in the town")
 
 
 class HashEncoder:
@@ -137,7 +137,8 @@ def test_vectors_are_those_of_sentence_transformers(encoder):
 
 
 def test_meaning_is_nearness(full):
-    a, b, c = full.encode(["A cat sat on the mat.", "A kitten is sitting on a rug.", "Interest rates rose by a quarter point."])
+    said = ["A cat sat on the mat.", "A kitten is sitting on a rug.", "Interest rates rose by a quarter point."]
+    a, b, c = full.encode(said)
     assert a @ b > 0.5 > 0.2 > a @ c
 
 

@@ -65,7 +65,10 @@ def test_units_lie_nearest_to_the_shares_of_all_allocations(total):
     assert off([int(u) for u in water_fill(sizes, weights, total)]) == min(off(u) for u in every)
 
 
-@given(st.lists(st.tuples(st.integers(1, 10**6), st.floats(1e-300, 1e300)), min_size=1, max_size=50), st.integers(0, 10**7))
+ANY = st.lists(st.tuples(st.integers(1, 10**6), st.floats(1e-300, 1e300)), min_size=1, max_size=50)
+
+
+@given(ANY, st.integers(0, 10**7))
 def test_total_is_exact_for_any_weights(groups, total):
     sizes, weights = np.array([g[0] for g in groups]), np.array([g[1] for g in groups])
     units = water_fill(sizes, weights, total)

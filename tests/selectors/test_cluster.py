@@ -68,7 +68,8 @@ import hashlib, numpy as np
 from tamis.selectors.parts.cluster import kmeans
 points = np.random.default_rng(0).normal(size=(6000, 96)).astype(np.float32)
 found = kmeans(points, 70, seed=5)
-print(hashlib.sha256(b"".join(np.ascontiguousarray(x).tobytes() for x in (found.labels, found.centroids, found.distance))).hexdigest())
+arrays = (found.labels, found.centroids, found.distance)
+print(hashlib.sha256(b"".join(np.ascontiguousarray(x).tobytes() for x in arrays)).hexdigest())
 """
 
 
@@ -82,12 +83,18 @@ def test_number_of_threads_changes_no_bit():
     assert len(answers) == 1
 
 
-def test_thread_setting_is_given_back():
+def test_faiss_runs_on_one_thread_and_gets_its_own_back(monkeypatch):
     import faiss
 
-    before = faiss.omp_get_max_threads()
-    kmeans(noise(50), 3, seed=0)
-    assert faiss.omp_get_max_threads() == before
+    threads, distances, before = [], faiss.pairwise_distances, faiss.omp_get_max_threads()
+    monkeypatch.setattr(
+        faiss, "pairwise_distances", lambda *a: threads.append(faiss.omp_get_max_threads()) or distances(*a))
+    faiss.omp_set_num_threads(3)
+    try:
+        kmeans(noise(50), 3, seed=0)
+        assert set(threads) == {1} and faiss.omp_get_max_threads() == 3
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 def test_seed_decides():
@@ -99,7 +106,7 @@ def test_seed_decides():
 
 def test_sample_is_explicit():
     points = noise(4000)
-    whole, part = kmeans(points, 10, seed=0, sample_per_centroid=400), kmeans(points, 10, seed=0, sample_per_centroid=30)
+    whole, part = (kmeans(points, 10, seed=0, sample_per_centroid=s) for s in (400, 30))
     assert whole.inertia < part.inertia and len(part.labels) == 4000
 
 

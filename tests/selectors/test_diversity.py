@@ -31,7 +31,8 @@ def test_quotas_are_exact_and_proportional(method, budget):
     chosen = kmeans_diversity(Pool(np.arange(796), points), budget, seed=1, method=method, k=8)
     assert len(set(chosen.index.tolist())) == len(chosen.index) == min(budget, 796)
     sizes, quotas = np.array(chosen.facts["sizes"]), np.array(chosen.facts["quotas"])
-    assert sizes.tolist() == SIZES and chosen.facts["picked"] == quotas.tolist() and chosen.facts["left"] == budget - quotas.sum()
+    assert sizes.tolist() == SIZES and chosen.facts["picked"] == quotas.tolist()
+    assert chosen.facts["left"] == budget - quotas.sum()
     assert (np.abs(quotas - min(budget, 796) * sizes / 796) < 1).all() and (quotas <= sizes).all()
 
 
@@ -98,7 +99,8 @@ def test_closest_with_one_pick_a_blob_takes_the_medoids(seed):
     chosen = kmeans_diversity(Pool(np.arange(160), points), 5, seed=seed, method="closest", k=5, beta=0.0)
     x = points.astype(np.float64)
     away = ((x[:, None] - x[None]) ** 2).sum(axis=2)
-    medoids = [int(rows[away[np.ix_(rows, rows)].sum(axis=0).argmin()]) for rows in (np.flatnonzero(labels == j) for j in range(5))]
+    members = [np.flatnonzero(labels == j) for j in range(5)]
+    medoids = [int(rows[away[np.ix_(rows, rows)].sum(axis=0).argmin()]) for rows in members]
     assert sorted(chosen.index.tolist()) == sorted(medoids)
 
 
@@ -138,7 +140,10 @@ def test_order_changes_nothing_and_the_seed_does(method, priced):
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.lists(st.integers(0, 40), min_size=1, max_size=40), st.integers(0, 900), st.sampled_from(METHODS), st.sampled_from([0.0, 0.5, 1.0]))
+@given(
+    st.lists(st.integers(0, 40), min_size=1, max_size=40), st.integers(0, 900), st.sampled_from(METHODS),
+    st.sampled_from([0.0, 0.5, 1.0]),
+)
 def test_tokens_stay_within_the_budget_and_leave_little(costs, budget, method, beta):
     n, cost = len(costs), np.array(costs, float)
     points = np.random.default_rng(n).normal(size=(n, 4)).astype(np.float32)
@@ -179,11 +184,12 @@ def test_small_pools():
 
 @pytest.mark.parametrize(("change", "words"), [
     ({"embedding": None}, "no embedding"), ({"quality": np.array([1, -1, np.nan])}, "1 are negative and 1 NaN"),
-    ({"method": "best"}, "kmq, closest, random"), ({"beta": -1.0}, "beta"), ({"gamma": np.nan}, "gamma"), ({"k": 0}, "k is 0"),
+    ({"method": "best"}, "kmq, closest, random"), ({"beta": -1.0}, "beta"), ({"gamma": np.nan}, "gamma"),
+    ({"k": 0}, "k is 0"),
     ({"embedding": np.zeros((3, 2), np.float32)}, "3 are zero"), ({"ids": np.zeros(3, np.int64)}, "2 of 3 rows repeat"),
 ])
 def test_nonsense_is_refused(change, words):
-    columns = {"ids": np.arange(3), "embedding": np.eye(3, dtype=np.float32)} | {
-        k: v for k, v in change.items() if k in ("ids", "embedding", "quality")}
+    columns = {k: v for k, v in change.items() if k in ("ids", "embedding", "quality")}
+    pool = Pool(**{"ids": np.arange(3), "embedding": np.eye(3, dtype=np.float32)} | columns)
     with pytest.raises(ValueError, match=words):
-        kmeans_diversity(Pool(**columns), 2, seed=0, **{k: v for k, v in change.items() if k not in ("ids", "embedding", "quality")})
+        kmeans_diversity(pool, 2, seed=0, **{k: v for k, v in change.items() if k not in columns})

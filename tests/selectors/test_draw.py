@@ -1,4 +1,4 @@
-"""Chance by hash: uniform, independent of order, and exactly successive sampling. All counts are fixed by their seeds."""
+"""Chance by hash: uniform, independent of order, exactly successive sampling. Seeds fix all counts."""
 
 from itertools import permutations
 
