@@ -73,7 +73,7 @@ class Analysis:
     def text(self) -> str:
         """A table for the terminal, and the suggested recipe."""
         head = ("", "count", "min", "p1", "median", "p99", "max", "stays", "removes")
-        told = [head]
+        told: list[tuple[str, ...]] = [head]
         for n in self.numbers:
             s = n.spread
             quantiles = map(number, (s.min, s.p1, s.median, s.p99, s.max))
@@ -116,7 +116,8 @@ def _rows_only(asked: Recipe) -> tuple[Recipe, list[tuple[str, str]]]:
 
 def _everything(data: str, text_key: str) -> tuple[Recipe, list[tuple[str, str]]]:
     """A recipe of every filter whose settings all have defaults and whose resources are there."""
-    process, skipped = [], []
+    process: list[Any] = []
+    skipped: list[tuple[str, str]] = []
     features = {op.name for op in catalog.table("feature")}
     for op in catalog.table("filter"):
         step, wrong, _ = steps.build(1, op.name, {}, text_key)

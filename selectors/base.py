@@ -21,7 +21,7 @@ class Pool:
         ids: int64[n], distinct; the only source of chance besides the seed.
         embedding: float32[n, d], unit rows; None where the selector reads no vectors.
         quality: float64[n], larger is better; None where no column was named.
-        cost: float64[n], positive, in the budget's unit (1 per row, or tokens).
+        cost: float64[n], 0 or more, in the budget's unit (1 per row, or tokens).
     """
 
     ids: np.ndarray

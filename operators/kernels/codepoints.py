@@ -137,3 +137,15 @@ def count_class(offsets, data, table, wanted):  # type: ignore[no-untyped-def]
                 length, at = length + 1, at + width
         hits[row], lengths[row] = hit, length
     return hits, lengths
+
+
+@njit(cache=True, nogil=True)
+def rows_with(offsets, data, table):  # type: ignore[no-untyped-def]
+    """bool[n]: rows that hold a byte for which `table` (bool[256]) is true."""
+    rows = np.zeros(offsets.size - 1, np.bool_)
+    for row in range(rows.size):
+        for byte in data[offsets[row] : offsets[row + 1]]:
+            if table[byte]:
+                rows[row] = True
+                break
+    return rows

@@ -79,7 +79,7 @@ def suggestion(
 def _step(step: Step, keep: Range, removes: tuple[int, int]) -> str:
     assert isinstance(step.op, Operator) and step.op.unit is not None
     suffix = step.op.unit.suffix
-    told = {f"{side}_{suffix}": v for side, v in (("min", keep.min), ("max", keep.max)) if v is not None}
+    told: dict[str, float | None] = {f"{side}_{suffix}": v for side, v in (("min", keep.min), ("max", keep.max)) if v is not None}
     if not told:
         return f"  # - {step.name}: nothing lies far enough outside to be cut"
     # a bound that the operator would set by itself is opened, so that the recipe does what this page shows

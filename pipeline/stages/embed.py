@@ -52,7 +52,7 @@ def _nothing(step: Step) -> pa.RecordBatch:
 
 def half(vectors: pa.FixedSizeListArray) -> pa.FixedSizeListArray:
     """float32 vectors as float16: half the room, and what rounding differs by lies below what k-means can see."""
-    return pa.FixedSizeListArray.from_arrays(pc.cast(vectors.flatten(), pa.float16()), vectors.type.list_size)
+    return pa.FixedSizeListArray.from_arrays(pc.cast(vectors.values, pa.float16()), vectors.type.list_size)
 
 
 def matrix(column: pa.ChunkedArray) -> np.ndarray:
