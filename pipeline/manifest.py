@@ -5,6 +5,7 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
+from . import corpus
 from . import recipe as recipes
 from .errors import LostRowError
 from .plan import Plan
@@ -35,7 +36,7 @@ def build(plan: Plan, records: list[Mapping[str, Any]], timing: list[Mapping[str
     return {
         "project_name": plan.recipe.project_name, "tamis": versions()["tamis"], "recipe": recipes.words(plan.recipe),
         "seed": plan.recipe.seed, "notes": list(plan.recipe.notes),
-        "inputs": [{"source": s.source, "bytes": s.bytes, "digest": s.digest} for s in plan.sources],
+        "inputs": [{"source": s.source, "path": corpus.shown(s.url), "bytes": s.bytes, "digest": s.digest} for s in plan.sources],
         "models": [p.describe() for stage in plan.stages for pins in stage.pins for p in pins],
         "rows_in": rows_in, "rows_out": export["rows"], "rows_left": left, "content_hash": export["content_hash"],
         "steps": steps, "shards": export["shards"], "ledger": export["ledger"], "kept": export["kept"],

@@ -254,7 +254,8 @@ def words(recipe: Recipe) -> dict[str, Any]:
         "text_keys": list(recipe.text_keys), "suffixes": list(recipe.suffixes), "np": recipe.workers, "seed": recipe.seed,
         "engine": recipe.engine, "on_error": "stop" if recipe.set_aside is None else {"set_aside": recipe.set_aside},
         "export_type": recipe.export_type, "export_shard_size": recipe.export_shard_size,
-        "keep_stats_in_res_ds": recipe.keep_stats, "batch_rows": recipe.batch_rows, "process": process,
+        "keep_stats_in_res_ds": recipe.keep_stats, "batch_rows": recipe.batch_rows,
+        **{k: v for k, v in (("work_dir", recipe.work_dir), ("spark_master", recipe.spark_master)) if v}, "process": process,
     }
 
 

@@ -13,16 +13,21 @@ def view(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
     Respects slices; the bytes are the column's own buffer. A null row's bytes mean nothing: see `masked`.
     Raises ValueError for a column that is not of strings.
     """
-    if pa.types.is_null(text.type):
-        return np.zeros(len(text) + 1, np.int64), np.zeros(0, np.uint8)
     if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type)):
         raise ValueError(f"this operator reads text (string or large_string), the column is {text.type}")
-    _, offsets, data = text.buffers()
     width = np.int32 if pa.types.is_string(text.type) else np.int64
-    if offsets is None or len(text) == 0:
-        return np.zeros(len(text) + 1, np.int64), np.zeros(0, np.uint8)
-    bounds = np.frombuffer(offsets, width, len(text) + 1, text.offset * np.dtype(width).itemsize)
-    return bounds.astype(np.int64), np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
+    _, offsets, data = text.buffers()
+    bounds = np.zeros(len(text) + 1, np.int64)
+    if len(text):
+        bounds[:] = np.frombuffer(offsets, width, len(text) + 1, text.offset * np.dtype(width).itemsize)
+    return bounds, _read_only(data, np.uint8)
+
+
+def _read_only(buffer: pa.Buffer | None, kind: type) -> np.ndarray:
+    """The buffer as an array, never writable: kernels are compiled for one kind of array only."""
+    values = np.frombuffer(buffer, kind) if buffer is not None and buffer.size else np.zeros(0, kind)
+    values.flags.writeable = False
+    return values
 
 
 def nulls(column: pa.Array) -> np.ndarray | None:
@@ -45,18 +50,23 @@ def lists(offsets: np.ndarray, values: np.ndarray, like: pa.Array) -> pa.ListArr
 
 def list_view(column: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
     """Offsets int64[n + 1] into the values uint64[...] of a list<uint64> column; respects slices."""
-    bounds = np.frombuffer(column.buffers()[1] or b"", np.int32)[column.offset : column.offset + len(column) + 1]
-    if len(column) == 0:
-        return np.zeros(1, np.int64), np.zeros(0, np.uint64)
-    return bounds.astype(np.int64), np.asarray(column.values)
+    bounds = np.zeros(len(column) + 1, np.int64)
+    if len(column):
+        bounds[:] = np.frombuffer(column.buffers()[1], np.int32, len(column) + 1, column.offset * 4)
+    values = column.values
+    inner = _read_only(values.buffers()[1], np.uint64)
+    return bounds, inner[values.offset : values.offset + len(values)]
 
 
 def strings(offsets: np.ndarray, data: np.ndarray, like: pa.StringArray) -> pa.StringArray:
-    """String column of the type of `like` from offsets int64[n + 1] and bytes, null where `like` is null."""
+    """String column of the type of `like` from offsets int64[n + 1] and bytes, null where `like` is null.
+
+    Raises ValueError where the bytes are more than that type can hold.
+    """
     mask = nulls(like)
     valid = None if mask is None else pa.py_buffer(np.packbits(~mask, bitorder="little"))
-    width = np.int32 if pa.types.is_string(like.type) else np.int64
-    buffers = [valid, pa.py_buffer(offsets.astype(width)), pa.py_buffer(data)]
+    places = pa.array(offsets).cast(pa.int32() if pa.types.is_string(like.type) else pa.int64())
+    buffers = [valid, places.buffers()[1], pa.py_buffer(data)]
     return pa.Array.from_buffers(like.type, len(like), buffers, null_count=like.null_count)
 
 
