@@ -1,0 +1,82 @@
+"""What became of the planted rows of the demo corpus, and how duplicates compare with exact Jaccard of all pairs.
+
+    tamis run recipes/demo.yaml && python benchmarks/planted.py [RUN] [TRUTH]
+
+First table: for each kind of planted row, how many left by a filter, as a duplicate, by selection, or stayed. Second: among the
+rows that reached document_minhash_deduplicator, every pair is compared in plain Python (sets of 5-word shingles, no hashing)
+and held against the pairs and clusters that the run found.
+"""
+
+import json
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+THRESHOLD, WINDOW = 0.7, 5
+
+
+def shingles(text: str) -> frozenset[str]:
+    """The set of 5-word windows; of a shorter text the whole."""
+    words = [w for w in text.lower().split(" ") if w]
+    return frozenset(" ".join(words[i : i + WINDOW]) for i in range(max(1, len(words) - WINDOW + 1))) if words else frozenset()
+
+
+def pairs_of(sets: dict[int, frozenset[str]]) -> dict[tuple[int, int], float]:
+    """All pairs with Jaccard >= 0.7, by an inverted index over shingles."""
+    index: dict[str, list[int]] = defaultdict(list)
+    for row, found in sets.items():
+        for shingle in found:
+            index[shingle].append(row)
+    common: Counter[tuple[int, int]] = Counter()
+    for rows in index.values():
+        common.update((a, b) for i, a in enumerate(rows) for b in rows[i + 1 :])
+    ordered = {(min(p), max(p)): n for p, n in common.items()}
+    scored = {p: n / (len(sets[p[0]]) + len(sets[p[1]]) - n) for p, n in ordered.items()}
+    return {p: j for p, j in scored.items() if j >= THRESHOLD}
+
+
+def fates(run: Path, truth: Path) -> None:
+    """Print the first table."""
+    rows = {r["__position__"]: r for r in pq.read_table(run / "ledger").to_pylist()}
+    source = Path(json.loads((run / "manifest.json").read_text())["inputs"][0]["path"])
+    kinds = {r["id"]: r for r in map(json.loads, truth.read_text("utf-8").splitlines())}
+    table: dict[str, Counter[str]] = defaultdict(Counter)
+    at = 0
+    for line in source.read_bytes().splitlines(keepends=True):
+        told = kinds[json.loads(line)["id"]]
+        kind = " ".join(filter(None, (told["kind"], told.get("transform"), told.get("defect"))))
+        left = rows.get(at)
+        at += len(line)
+        fate = "stayed" if left is None else {"duplicate": "duplicate", "not_selected": "not selected"}.get(left["reason"], "filtered")
+        table[kind][fate] += 1
+    print("| planted | rows | filtered | duplicate | not selected | stayed |\n|---|---|---|---|---|---|")
+    for kind, count in sorted(table.items()):
+        print(f"| {kind} | {count.total()} | {count['filtered']} | {count['duplicate']} | {count['not selected']} | {count['stayed']} |")
+
+
+def duplicates(run: Path) -> None:
+    """Print the second table."""
+    work = run / "work"
+    stage = next(work.glob("03-dedup-*"))
+    gone = set(pq.read_table(next(work.glob("02-dedup-*")) / "ledger").column("__id__").to_pylist())
+    texts = pa.concat_tables([pq.read_table(p, columns=["__id__", "text"]) for p in sorted(next(work.glob("01-rows-*")).glob("rows/*"))])
+    sets = {r["__id__"]: shingles(r["text"]) for r in texts.to_pylist() if r["__id__"] not in gone}
+    true = pairs_of(sets)
+    found = [(min(r["a"], r["b"]), max(r["a"], r["b"])) for r in pq.read_table(stage / "pairs.parquet").to_pylist()]
+    cluster = {r["__id__"]: r["cluster"] for r in pq.read_table(stage / "clusters.parquet").to_pylist()}
+    together = sum(cluster.get(a, a) == cluster.get(b, b) for a, b in true)
+    right = sum(p in true for p in found)
+    linked = {r for p in true for r in p}
+    print("\n| rows | pairs with J >= 0.7 | in one cluster | recall | edges found | of them true | precision | rows in a true pair, in no cluster |")
+    print("|---|---|---|---|---|---|---|---|")
+    print(f"| {len(sets):,} | {len(true)} | {together} | {together / max(len(true), 1):.4f} | {len(found)} | {right} "
+          f"| {right / max(len(found), 1):.4f} | {len(linked - set(cluster))} |")
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "outputs/demo")
+    fates(folder, Path(sys.argv[2] if len(sys.argv) > 2 else "recipes/data/corpus_truth.jsonl"))
+    duplicates(folder)
