@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+
 from tamis.selectors.base import Pool, Selection
 from tamis.selectors.baselines import random_rows
 from tamis.selectors.diversity import kmeans_diversity

@@ -29,7 +29,8 @@ FILTERS = [
 def generate(path: Path, size: int) -> int:
     """Write about `size` bytes of JSONL; answer the number of rows."""
     random = np.random.default_rng(0)
-    vocabulary = np.array([f"{a}{b}" for a in ("ka", "the", "lo", "mi", "and", "ser", "to") for b in ("", "n", "ria", "of", "den", "x", "le", "t")])
+    heads, tails = ("ka", "the", "lo", "mi", "and", "ser", "to"), ("", "n", "ria", "of", "den", "x", "le", "t")
+    vocabulary = np.array([a + b for a in heads for b in tails])
     rows = written = 0
     with path.open("w", encoding="utf-8") as f:
         while written < size:
@@ -77,18 +78,21 @@ def main() -> None:
         if not corpus.exists():
             generate(corpus, int(asked.gb * 1e9))
         recipe = Path(scratch, "recipe.yaml")
-        recipe.write_text(json.dumps({"dataset_path": str(corpus), "export_path": str(Path(scratch, "out")), "np": asked.workers, "process": FILTERS}))
+        words = {"dataset_path": str(corpus), "export_path": str(Path(scratch, "out")), "np": asked.workers, "process": FILTERS}
+        recipe.write_text(json.dumps(words))
         began, peak = time.perf_counter(), 0
-        run = subprocess.Popen([sys.executable, "-m", "tamis", "run", str(recipe), "--json"], stdout=Path(scratch, "manifest").open("w"))
-        while run.poll() is None:
-            peak = max(peak, resident(run.pid))
-            time.sleep(0.05)
+        with Path(scratch, "manifest").open("w") as out:
+            run = subprocess.Popen([sys.executable, "-m", "tamis", "run", str(recipe), "--json"], stdout=out)
+            while run.poll() is None:
+                peak = max(peak, resident(run.pid))
+                time.sleep(0.05)
         seconds = time.perf_counter() - began
         if run.returncode:
             sys.exit(run.returncode)
         manifest = json.loads(Path(scratch, "manifest").read_text())
         size = corpus.stat().st_size
-        print("| corpus GB | rows in | rows out | workers | seconds | MB/s | peak RSS of the tree, MB |\n|---|---|---|---|---|---|---|")
+        print("| corpus GB | rows in | rows out | workers | seconds | MB/s | peak RSS of the tree, MB |")
+        print("|---|---|---|---|---|---|---|")
         print(f"| {size / 1e9:.2f} | {manifest['rows_in']:,} | {manifest['rows_out']:,} | {asked.workers} | {seconds:.0f} "
               f"| {size / seconds / 1e6:.0f} | {peak / 1e6:.0f} |")
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import zstandard
 from numba import njit
+
 from tamis.operators.dedup.bands import balanced_bands, verified_bands
 from tamis.operators.dedup.components import components
 from tamis.operators.dedup.edges import link, lists, suspects

@@ -50,11 +50,11 @@ def fates(run: Path, truth: Path) -> None:
         kind = " ".join(filter(None, (told["kind"], told.get("transform"), told.get("defect"))))
         left = rows.get(at)
         at += len(line)
-        fate = "stayed" if left is None else {"duplicate": "duplicate", "not_selected": "not selected"}.get(left["reason"], "filtered")
-        table[kind][fate] += 1
+        reason = left["reason"] if left else "stayed"
+        table[kind][reason if reason in ("duplicate", "not_selected", "stayed") else "filtered"] += 1
     print("| planted | rows | filtered | duplicate | not selected | stayed |\n|---|---|---|---|---|---|")
-    for kind, count in sorted(table.items()):
-        print(f"| {kind} | {count.total()} | {count['filtered']} | {count['duplicate']} | {count['not selected']} | {count['stayed']} |")
+    for kind, n in sorted(table.items()):
+        print(f"| {kind} | {n.total()} | {n['filtered']} | {n['duplicate']} | {n['not_selected']} | {n['stayed']} |")
 
 
 def duplicates(run: Path) -> None:
@@ -62,7 +62,8 @@ def duplicates(run: Path) -> None:
     work = run / "work"
     stage = next(work.glob("03-dedup-*"))
     gone = set(pq.read_table(next(work.glob("02-dedup-*")) / "ledger").column("__id__").to_pylist())
-    texts = pa.concat_tables([pq.read_table(p, columns=["__id__", "text"]) for p in sorted(next(work.glob("01-rows-*")).glob("rows/*"))])
+    files = sorted(next(work.glob("01-rows-*")).glob("rows/*"))
+    texts = pa.concat_tables([pq.read_table(p, columns=["__id__", "text"]) for p in files])
     sets = {r["__id__"]: shingles(r["text"]) for r in texts.to_pylist() if r["__id__"] not in gone}
     true = pairs_of(sets)
     found = [(min(r["a"], r["b"]), max(r["a"], r["b"])) for r in pq.read_table(stage / "pairs.parquet").to_pylist()]
@@ -70,7 +71,7 @@ def duplicates(run: Path) -> None:
     together = sum(cluster.get(a, a) == cluster.get(b, b) for a, b in true)
     right = sum(p in true for p in found)
     linked = {r for p in true for r in p}
-    print("\n| rows | pairs with J >= 0.7 | in one cluster | recall | edges found | of them true | precision | rows in a true pair, in no cluster |")
+    print("\n| rows | pairs with J >= 0.7 | in one cluster | recall | edges found | of them true | precision | rows missed |")
     print("|---|---|---|---|---|---|---|---|")
     print(f"| {len(sets):,} | {len(true)} | {together} | {together / max(len(true), 1):.4f} | {len(found)} | {right} "
           f"| {right / max(len(found), 1):.4f} | {len(linked - set(cluster))} |")

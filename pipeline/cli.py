@@ -29,7 +29,8 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML recipe. 'demo' is one that is installed with tamis.")]
 Overrides = Annotated[list[str] | None, typer.Option(
-    "--set", metavar="KEY=VALUE", help="Replace a key of the recipe, or of a step: seed=7, np=4, process.3.min_ratio=0.3 (steps count from 1).")]
+    "--set", metavar="KEY=VALUE",
+    help="Replace a key of the recipe, or of a step: seed=7, np=4, process.3.min_ratio=0.3 (steps count from 1).")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")]
 
 
@@ -39,7 +40,7 @@ def run_command(
     sets: Overrides = None,
     engine: Annotated[str | None, typer.Option(help="local or spark.")] = None,
     np: Annotated[int | None, typer.Option(help="Worker processes; 0: one per core.")] = None,
-    export_path: Annotated[str | None, typer.Option("--out", help="Where the run goes, instead of the recipe's export_path.")] = None,
+    export_path: Annotated[str | None, typer.Option("--out", help="Where the run goes; replaces export_path.")] = None,
     as_json: Json = False,
 ) -> None:
     """Run a recipe: read, map, filter, deduplicate, embed, select, export, with a ledger of every row that left.
@@ -70,7 +71,7 @@ def plan_command(path: RecipePath, sets: Overrides = None, as_json: Json = False
 
 @app.command("ops")
 def ops_command(
-    name: Annotated[str | None, typer.Argument(help="Show this operator whole: what it computes, settings, defaults, source.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Show this one whole: what it computes, settings, defaults, source.")] = None,
     as_json: Json = False,
 ) -> None:
     """List the operators and selectors, or show one of them whole."""
@@ -80,7 +81,7 @@ def ops_command(
 @app.command("why")
 def why_command(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
-    row: Annotated[str, typer.Argument(help="The row: its value in your id column, or SOURCE:POSITION, or SOURCE#LINE, or its __id__.")],
+    row: Annotated[str, typer.Argument(help="Its value in your id column, or SOURCE:POSITION, or SOURCE#LINE, or its __id__.")],
     key: Annotated[str, typer.Option(help="Your id column.")] = "id",
 ) -> None:
     """Tell one row's whole story: each number, each decision, whose duplicate it is, its cluster and rank, where it went."""
@@ -101,7 +102,7 @@ def verify_command(run: Annotated[Path, typer.Argument(help="The folder of a fin
 
 @app.command("analyze")
 def analyze_command(
-    what: Annotated[str, typer.Argument(metavar="RECIPE|DATA", help="A recipe, or a data file or folder (then: every filter that needs nothing more).")],
+    what: Annotated[str, typer.Argument(metavar="RECIPE|DATA", help="A recipe; or data, then with every filter that can be had.")],
     folder: Annotated[Path, typer.Option("--out", help="Where analysis.html and analysis.json go.")] = Path("outputs/analysis"),
     text_key: Annotated[str, typer.Option(help="The column that holds the text, for a data path.")] = "text",
     as_json: Json = False,

@@ -42,9 +42,9 @@ def progress(console: Console, quiet: bool = False) -> Iterator[Watcher]:
 
 def title(stage: Stage) -> str:
     """`3 dedup: document_minhash_deduplicator`."""
-    names = [s.name for s in stage.steps]
-    if stage.kind == "rows":
-        names = [*(["read"] if stage.index == 1 else []), f"{len(names)} steps"] if len(names) > 2 else [*(["read"] if stage.index == 1 else []), *names]
+    names = [s.name for s in stage.steps] if len(stage.steps) < 3 else [f"{len(stage.steps)} steps"]
+    if stage.index == 1:
+        names.insert(0, "read")
     return f"{stage.index} {stage.kind}{': ' + ', '.join(names) if names else ''}"
 
 
@@ -107,6 +107,8 @@ def summary(console: Console, manifest: Mapping[str, Any]) -> None:
         left = sum(step["left"].values())
         why = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in step["left"].items())
         facts = step["facts"]
+        if facts.get("changed"):
+            why = f"{facts['changed']:,} texts changed"
         if "clusters" in facts and step["kind"] == "deduplicator":
             why += f" ({facts['clusters']:,} clusters)" if left else ""
         table.add_row(str(step["step"] or ""), step["op"], step.get("keep", ""), f"{step['rows_in']:,}",
@@ -131,7 +133,8 @@ def plan(console: Console, planned: Plan) -> None:
     for stage in planned.stages:
         done = workspace.stage(stage.index, stage.kind, stage.fingerprint).record is not None
         fused = f", one pass over the text, shared: {', '.join(stage.features)}" if stage.features else ""
-        console.print(f"\nstage {stage.index} {stage.kind}  {stage.fingerprint[:16]}{'  done' if done else ''}{fused}", markup=False)
+        mark = "  done" if done else ""
+        console.print(f"\nstage {stage.index} {stage.kind}  {stage.fingerprint[:16]}{mark}{fused}", markup=False)
         if stage.index == 1:
             console.print("     read", markup=False)
         for step in stage.steps:

@@ -48,7 +48,9 @@ def execute(planned: Plan, progress: Progress, upto: int | None = None) -> dict[
     place = Place.of(planned.recipe.export_path, planned.recipe.work_dir)
     workspace = Workspace(place.work)
     with workspace.lock(), closing(engine_for(planned.recipe)) as engine:
-        records, timing, lineage = [], [], None
+        lineage: Lineage | None = None
+        records: list[Mapping[str, Any]] = []
+        timing: list[Mapping[str, Any]] = []
         folders = [workspace.stage(s.index, s.kind, s.fingerprint) for s in planned.stages]
         for stage, folder in zip(planned.stages, folders, strict=True):
             record, seconds, reused = _stage(stage, folders, lineage, engine, planned, place, progress)
@@ -56,7 +58,7 @@ def execute(planned: Plan, progress: Progress, upto: int | None = None) -> dict[
             records.append(record)
             timing.append({"stage": stage.index, "seconds": round(seconds, 3), "reused": reused, "workers": engine.workers})
             if stage.index == upto:
-                return record
+                return dict(record)
         told = manifest.build(planned, records, timing)
         atomically(place.run / "recipe.yaml", lambda tmp: tmp.write_text(recipe.dump(planned.recipe), "utf-8"))
         atomically(place.run / "report.html", lambda tmp: tmp.write_text(report.html(told, planned, folders), "utf-8"))
@@ -66,7 +68,8 @@ def execute(planned: Plan, progress: Progress, upto: int | None = None) -> dict[
 
 
 def _stage(
-    stage: Stage, folders: list[StageFolder], before: Lineage | None, engine: Engine, planned: Plan, place: Place, progress: Progress
+    stage: Stage, folders: list[StageFolder], before: Lineage | None, engine: Engine, planned: Plan, place: Place,
+    progress: Progress,
 ) -> tuple[dict[str, Any], float, bool]:
     """One stage's record: taken up where it is complete, else done now."""
     began, known = time.perf_counter(), folders[stage.index - 1].record

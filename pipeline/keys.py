@@ -22,7 +22,18 @@ KEYS: dict[str, tuple[Any, Any]] = {
     "spark_master": (str | None, None),
 }
 # Data-Juicer's keys that we read and leave: each steers machinery that ours does not have or always has.
-IGNORED_KEYS = frozenset(["executor_type", "ray_address", "use_cache", "ds_cache_dir", "cache_compress", "temp_dir", "use_checkpoint", "checkpoint", "resume", "job_id", "event_log_dir", "checkpoint_dir", "partition_dir", "event_logging", "use_dag", "open_tracer", "op_list_to_trace", "trace_num", "trace_keys", "open_monitor", "open_insight_mining", "op_list_to_mine", "op_fusion", "fusion_strategy", "mapper_fusion", "mapper_fusion_vram_limit", "adaptive_batch_size", "auto_op_parallelism", "turbo", "skip_op_error", "strict_preflight", "percentiles", "export_original_dataset", "save_stats_in_one_file", "auto_num", "keep_hashes_in_res_ds", "export_in_parallel", "export_extra_args", "hpo_config", "data_probe_algo", "data_probe_ratio", "read_options", "override_num_blocks", "min_common_dep_num_to_combine", "conflict_resolve_strategy", "partition_size", "partition", "elastic_juicer_adaptive_batching", "elastic_juicer_profile_seed", "image_key", "image_bytes_key", "audio_key", "video_key", "image_special_token", "audio_special_token", "video_special_token", "eoc_special_token", "debug", "auto", "load_jsonl_lenient", "load_dataset_kwargs"])
+IGNORED_KEYS = frozenset((
+    "executor_type", "ray_address", "use_cache", "ds_cache_dir", "cache_compress", "temp_dir", "use_checkpoint", "checkpoint",
+    "resume", "job_id", "event_log_dir", "checkpoint_dir", "partition_dir", "event_logging", "use_dag", "open_tracer",
+    "op_list_to_trace", "trace_num", "trace_keys", "open_monitor", "open_insight_mining", "op_list_to_mine", "op_fusion",
+    "fusion_strategy", "mapper_fusion", "mapper_fusion_vram_limit", "adaptive_batch_size", "auto_op_parallelism", "turbo",
+    "skip_op_error", "strict_preflight", "percentiles", "export_original_dataset", "save_stats_in_one_file", "auto_num",
+    "keep_hashes_in_res_ds", "export_in_parallel", "export_extra_args", "hpo_config", "data_probe_algo", "data_probe_ratio",
+    "read_options", "override_num_blocks", "min_common_dep_num_to_combine", "conflict_resolve_strategy", "partition_size",
+    "partition", "elastic_juicer_adaptive_batching", "elastic_juicer_profile_seed", "image_key", "image_bytes_key",
+    "audio_key", "video_key", "image_special_token", "audio_special_token", "video_special_token", "eoc_special_token",
+    "debug", "auto", "load_jsonl_lenient", "load_dataset_kwargs",
+))
 # ... and those that would change which rows come or go: refused with the way out.
 REFUSED_KEYS = {
     "generated_dataset_config": "give the data by dataset_path",

@@ -30,9 +30,11 @@ def build(plan: Plan, records: list[Mapping[str, Any]], timing: list[Mapping[str
     """The manifest of a finished run. Raises LostRowError if its counts do not add up."""
     export = records[-1]
     steps = _steps(plan, records)
+    _add_up(records)
     rows_in, left = records[0]["rows_in"], sum(sum(s["left"].values()) for s in steps)
     if rows_in != export["rows"] + left:
-        raise LostRowError(f"{rows_in} rows were read, {export['rows']} exported, {left} are in the ledger: {rows_in - export['rows'] - left} are lost")
+        lost = rows_in - export["rows"] - left
+        raise LostRowError(f"{rows_in} rows were read, {export['rows']} exported, {left} are in the ledger: {lost} are lost")
     return {
         "project_name": plan.recipe.project_name, "tamis": versions()["tamis"], "recipe": recipes.words(plan.recipe),
         "seed": plan.recipe.seed, "notes": list(plan.recipe.notes),
@@ -43,6 +45,17 @@ def build(plan: Plan, records: list[Mapping[str, Any]], timing: list[Mapping[str
         "stages": [{"stage": s.index, "kind": s.kind, "fingerprint": s.fingerprint} for s in plan.stages],
         "versions": versions(), "engine": plan.recipe.engine, "timing": [dict(t) for t in timing],
     }
+
+
+def _add_up(records: list[Mapping[str, Any]]) -> None:
+    """Raises LostRowError where a stage took in other rows than the one before it gave out."""
+    given = records[0]["rows_in"]
+    for number, record in enumerate(records, 1):
+        took, gave = record.get("rows_in", record.get("rows")), record.get("rows_out", record.get("rows"))
+        if took != given or gave != took - record.get("left", 0):
+            raise LostRowError(f"stage {number} ({record['kind']}) was given {given} rows, took {took} and gave {gave}, "
+                               f"with {record.get('left', 0)} in the ledger")
+        given = gave
 
 
 def _steps(plan: Plan, records: list[Mapping[str, Any]]) -> list[dict[str, Any]]:

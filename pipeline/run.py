@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import plan, recipe
-from .errors import RecipeError
+from .errors import ReadError, RecipeError, TamisError
 from .execute import Progress, Silent, execute
 from .ledger import ID, KEY_COLUMNS, POSITION
+from .plan import Plan
 from .workspace import Place
 
 
@@ -27,7 +28,20 @@ def run(recipe_path_or_dict: str | Path | Mapping[str, Any], progress: Progress 
     `overrides` replace the recipe's top-level keys. Finished stages of an earlier run are taken up, never repeated.
     Raises RecipeError before any data is read, other TamisError while it runs.
     """
-    return execute(plan.make(recipe.load(recipe_path_or_dict, **overrides)), progress or Silent())
+    planned = plan.make(recipe.load(recipe_path_or_dict, **overrides))
+    place = Place.of(planned.recipe.export_path, planned.recipe.work_dir)
+    place.claim([s.url for s in planned.sources], _searched(planned))
+    try:
+        return execute(planned, progress or Silent())
+    except OSError as e:
+        raise TamisError(f"{place.run}: {e}. What is finished is kept: run again to go on from there") from e
+
+
+def _searched(planned: Plan) -> list[Path]:
+    """The folders in which inputs were looked for by whatever suffix they have."""
+    asked = planned.recipe
+    near = [base / p.removeprefix("file://") for p in asked.dataset_path for base in (Path.cwd(), asked.folder)]
+    return [f for f in near if not asked.suffixes and f.is_dir() and any(Path(s.url).is_relative_to(f) for s in planned.sources)]
 
 
 @dataclass(frozen=True)
@@ -47,15 +61,21 @@ class Applied:
     manifest: dict[str, Any]
 
 
-def apply(process: Sequence[Any], rows: pa.Table | Sequence[Mapping[str, Any]], engine: str = "local", **recipe_keys: Any) -> Applied:
+def apply(
+    process: Sequence[Any], rows: pa.Table | pa.RecordBatch | Sequence[Mapping[str, Any]], engine: str = "local", **recipe_keys: Any
+) -> Applied:
     """Run a recipe's `process` list over rows in memory: a pyarrow Table or a list of dicts.
 
     The same path as a run from files, in a temporary folder, with one worker unless `np` says otherwise.
 
     >>> apply([{"text_length_filter": {"min_len": 3}}], [{"text": "ab"}, {"text": "abc"}]).table.to_pylist()
     [{'text': 'abc'}]
+
+    Raises as `run` does, and ReadError for rows that are no table.
     """
-    table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist([dict(r) for r in rows])
+    if not isinstance(process, Sequence) or isinstance(process, str):
+        raise RecipeError(f"process is a list of steps, not {type(process).__name__}")
+    table = _table(rows)
     taken = {"dataset_path", "export_path", "export_type", "process"} & set(recipe_keys)
     if taken:
         raise RecipeError(f"apply gives {', '.join(sorted(taken))} itself; use run for files")
@@ -64,10 +84,27 @@ def apply(process: Sequence[Any], rows: pa.Table | Sequence[Mapping[str, Any]], 
         pq.write_table(table, source)
         words = {"np": 1, **recipe_keys, "process": list(process), "engine": engine}
         manifest = run(words | {"dataset_path": str(source), "export_path": str(out), "export_type": "parquet"})
-        kept = pq.read_table([str(out / s["path"]) for s in manifest["shards"]]) if manifest["shards"] else table.slice(0, 0)
+        kept = pq.read_table([str(out / s["path"]) for s in manifest["shards"]], partitioning=None)
         ledger = pq.read_table(out / "ledger")
-        stats = _stats(Place.of(str(out), recipe_keys.get("work_dir")).work, set(pq.read_table(out / "kept").column(ID).to_pylist()))
+        ids = set(pq.read_table(out / "kept").column(ID).to_pylist())
+        stats = _stats(Place.of(str(out), recipe_keys.get("work_dir")).work, ids)
     return Applied(kept, ledger, stats, manifest)
+
+
+def _table(rows: pa.Table | pa.RecordBatch | Sequence[Mapping[str, Any]]) -> pa.Table:
+    if isinstance(rows, pa.Table | pa.RecordBatch):
+        return rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
+    told = list(rows)
+    for i, row in enumerate(told):
+        if not isinstance(row, Mapping) or not row:
+            raise ReadError(f"row {i} is no mapping of column names to values: {row!r:.60}")
+    columns = {}
+    for name in dict.fromkeys(name for row in told for name in row):  # a column that only later rows have is one too
+        try:
+            columns[name] = pa.array([row.get(name) for row in told])
+        except (pa.ArrowException, UnicodeEncodeError) as e:
+            raise ReadError(f"column {name!r} cannot be one Arrow column: {e}") from e
+    return pa.table(columns)
 
 
 def _stats(work: Path, kept: set[int]) -> pa.Table:
@@ -81,8 +118,7 @@ def _stats(work: Path, kept: set[int]) -> pa.Table:
         else:
             whole = whole.join(table.drop_columns([c for c in KEY_COLUMNS if c != ID]), ID)
     assert whole is not None
-    whole = whole.sort_by(POSITION)
-    return whole.rename_columns({POSITION: "row"}).drop_columns([c for c in KEY_COLUMNS if c != POSITION]) if len(whole) else whole
+    return whole.sort_by(POSITION).rename_columns({POSITION: "row"}).drop_columns([c for c in KEY_COLUMNS if c != POSITION])
 
 
 __all__ = ["Applied", "apply", "run"]

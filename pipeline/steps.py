@@ -17,7 +17,11 @@ from .errors import did_you_mean
 
 # Data-Juicer gives these to every operator. They steer its own engine and mean nothing to ours, which shares rows out
 # itself; recipes carry them along, so they are accepted and noted, never an error.
-IGNORED = frozenset(["num_proc", "np", "batch_size", "batch_mode", "adaptive_batching", "auto_op_parallelism", "turbo", "accelerator", "cpu_required", "gpu_required", "mem_required", "num_cpus", "num_gpus", "memory", "runtime_env", "ray_execution_mode", "work_dir", "skip_op_error", "stats_export_path", "index_key", "image_key", "audio_key", "video_key", "image_bytes_key"])
+IGNORED = frozenset((
+    "num_proc", "np", "batch_size", "batch_mode", "adaptive_batching", "auto_op_parallelism", "turbo", "accelerator",
+    "cpu_required", "gpu_required", "mem_required", "num_cpus", "num_gpus", "memory", "runtime_env", "ray_execution_mode",
+    "work_dir", "skip_op_error", "stats_export_path", "index_key", "image_key", "audio_key", "video_key", "image_bytes_key",
+))
 
 KEEP_RULES = ("first", "longest", "best")
 _RANGE_FLAGS: dict[str, tuple[Any, Any]] = {
@@ -135,13 +139,15 @@ def in_words(annotation: Any) -> str:
     return str(annotation)
 
 
-def build(number: int, name: str, given: Mapping[str, Any], default_text_key: str, line: int = 0) -> tuple[Step | None, list[str], list[str]]:
+def build(
+    number: int, name: str, given: Mapping[str, Any], default_text_key: str, line: int = 0
+) -> tuple[Step | None, list[str], list[str]]:
     """One step from the recipe's words: the step (None where it cannot be), what is wrong, and what was ignored."""
     op = find(name)
     if op is None:
         return None, [f"unknown operator {name!r}.{did_you_mean(name, known_names())}"], []
     wanted, wrong, notes, values = declared_settings(op), [], [], {}
-    for key, value in given.items():
+    for key in given:
         if key not in wanted and key in IGNORED:
             notes.append(f"{key!r} is Data-Juicer's and steers its engine; ignored")
         elif key not in wanted:

@@ -19,9 +19,10 @@ exists is never run again; a part whose mark exists is not either.
 import fcntl
 import json
 import os
+import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +32,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .errors import RecipeError, StaleError
+from .export import file_suffix
 
-LAYOUT = 1  # raise when files in a stage folder change their meaning: no older stage is then taken for done
+LAYOUT = 2  # raise when files in a stage folder change their meaning: no older stage is then taken for done
+_STAGE = re.compile(r"\d{2,}-[a-z]+-[0-9a-f]{16}")
+_HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ class StageFolder:
 
     def pieces(self, part: int) -> list[Path]:
         """The row files of a part, in order."""
-        return sorted((self.path / "rows").glob(f"part-{part:05d}-*.parquet"))
+        found = (self.path / "rows").glob(f"part-{part:05d}-*.parquet")
+        return sorted(found, key=lambda p: int(p.stem.rpartition("-")[2]))  # by number: piece 1000 comes after 999
 
     @property
     def record(self) -> dict[str, Any] | None:
@@ -82,29 +87,51 @@ class Workspace:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the workspace; released by the operating system if we die. Raises StaleError while another run holds it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("a") as f:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = (self.folder / ".lock").open("a")
+        except OSError as e:
+            raise RecipeError(f"{self.folder} cannot be written to ({e.strerror}); give the run another export_path") from e
+        with file:
             try:
-                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as e:
-                raise StaleError(f"another run is writing to {self.folder}; wait for it, or give this one another export_path") from e
+                raise StaleError(f"another run is writing to {self.folder}; wait for it, or name another export_path") from e
             yield
 
     def clean(self, keep: set[Path]) -> None:
-        """Remove stage folders of earlier recipes and half-written files."""
+        """Remove stage folders of earlier recipes and half-written files; nothing that is not ours by its name."""
         for path in self.folder.iterdir():
-            if path.is_dir() and path not in keep:
+            if path.is_dir() and path not in keep and _STAGE.fullmatch(path.name):
                 shutil.rmtree(path)
-        for path in self.folder.rglob("*.tmp"):
-            path.unlink()
+        for path in (p for folder in keep for p in folder.rglob(".*.tmp")):
+            if _HALF_WRITTEN.fullmatch(path.name):
+                path.unlink()
+
+
+@contextmanager
+def sound(path: Path) -> Iterator[Path]:
+    """While a file that a finished stage left is read. Raises StaleError, with the way out, where it is gone or damaged."""
+    try:
+        yield path
+    except (OSError, pa.ArrowException) as e:
+        raise StaleError(f"{path} is gone or damaged ({e}): remove {_home(path)} and run again") from e
+
+
+def _home(path: Path) -> Path:
+    """The stage folder that a file lies in."""
+    return next((p for p in path.parents if _STAGE.fullmatch(p.name)), path.parent)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The JSON object in a file, or None where there is no such file."""
+    """The JSON object in a file, or None where there is no such file. Raises StaleError where it holds something else."""
     try:
-        return json.loads(path.read_text("utf-8"))  # type: ignore[no-any-return]
+        told = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return None
+    except ValueError as e:
+        raise StaleError(f"{path} is damaged ({e}): remove {_home(path)} and run again") from e
+    return told  # type: ignore[no-any-return]
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -142,10 +169,40 @@ class Place:
     @classmethod
     def of(cls, export_path: str, work_dir: str | None = None) -> "Place":
         """`out/` is a run folder; `out/x.jsonl` asks for that file, with the run folder `out/x/` beside it."""
-        path = Path(export_path.removeprefix("file://"))
         if "://" in export_path and not export_path.startswith("file://"):
             raise RecipeError(f"export_path {export_path!r}: a run folder must be local; copy the folder there afterwards")
-        known = (".jsonl", ".json", ".parquet", ".zst", ".gz")
-        file = path if path.suffix in known else None
-        folder = path.with_name(path.name.split(".")[0]) if file else path
-        return cls(folder, Path(work_dir) if work_dir else folder / "work", file)
+        path = Path(export_path.removeprefix("file://")).expanduser()
+        suffix = file_suffix(path.name)
+        folder = path.with_name(path.name.removesuffix(suffix)) if suffix else path
+        return cls(folder, Path(work_dir).expanduser() if work_dir else folder / "work", path if suffix else None)
+
+    def claim(self, inputs: Iterable[str], folders: Iterable[Path] = ()) -> None:
+        """Make sure that the run overwrites nothing that is not its own.
+
+        `inputs` are the files to be read, `folders` those that are searched for more. Raises RecipeError where an input
+        lies where the run writes, where the run would write into a searched folder and so be its own input next time,
+        or where the run folder holds files of a run's names that no run has written.
+        """
+        own = [p.resolve() for p in (*(self.run / name for name in _FOLDERS), self.work)]
+        for path in (Path(i.removeprefix("file://")).resolve() for i in inputs if "://" not in i.removeprefix("file://")):
+            if (self.file and path == self.file.resolve()) or any(path.is_relative_to(o) for o in own):
+                raise RecipeError(f"export_path: the run would overwrite its own input {path}; let it write elsewhere")
+        for folder in folders:
+            if any(p.resolve().is_relative_to(folder.resolve()) for p in (self.file or self.run, self.run, self.work)):
+                raise RecipeError(f"export_path: the results would lie inside dataset_path {folder}, and the next run would read "
+                                  "them as data; let it write elsewhere, or say by `suffixes` which files are data")
+        if self.file and self.file.is_dir():
+            raise RecipeError(f"export_path {self.file} is a folder; name a file, or a folder without a suffix")
+        there = [name for name in (*_FOLDERS, *_FILES) if (self.run / name).exists()]
+        if there and not self._known():
+            raise RecipeError(f"export_path {self.run} holds {', '.join(there)}, which no run of tamis has written; "
+                              "name a folder of its own")
+
+    def _known(self) -> bool:
+        """Whether the run folder is one that a run has made, or begun."""
+        begun = any((work / ".lock").exists() for work in (self.work, self.run / "work"))
+        return begun or "tamis" in (read_json(self.run / "manifest.json") or ())
+
+
+_FOLDERS = ("data", "kept", "ledger")
+_FILES = ("README.md", "recipe.yaml", "report.html", "manifest.json")

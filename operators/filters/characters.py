@@ -2,10 +2,9 @@
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ..base import LENGTH, RATIO, Range, filter
-from ..kernels.codepoints import ALNUM, SPECIAL_CHARACTER, classes, count_class
+from ..kernels.codepoints import ALNUM, SPECIAL_CHARACTER, classes, count_class, count_code_points
 from ..kernels.strings import masked, view
 from .words import refuse_tokenizer
 
@@ -47,4 +46,4 @@ def text_len(text: pa.StringArray) -> pa.Int64Array:
     >>> text_len(pa.array(["naïve", "", None])).to_pylist()
     [5, 0, None]
     """
-    return pc.utf8_length(text).cast(pa.int64())
+    return masked(count_code_points(*view(text)), text)

@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 
 from ..base import LENGTH, Range, filter
-from ..kernels.breaks import measure_lines
+from ..kernels.breaks import count_lines, longest_lines
+from ..kernels.codepoints import count_code_points
 from ..kernels.strings import masked, view
 
 
@@ -16,8 +17,8 @@ def avg_line_length(text: pa.StringArray) -> pa.DoubleArray:
     >>> avg_line_length(pa.array(["abc\\nd", "", None])).to_pylist()
     [2.5, 0.0, None]
     """
-    lines, _, lengths = measure_lines(*view(text))
-    return masked(lengths / np.maximum(lines, 1), text)
+    bytes_of = view(text)
+    return masked(count_code_points(*bytes_of) / np.maximum(count_lines(*bytes_of), 1), text)
 
 
 @filter("maximum_line_length_filter", unit=LENGTH, keep=Range(min=10))
@@ -28,5 +29,4 @@ def max_line_length(text: pa.StringArray) -> pa.Int64Array:
     >>> max_line_length(pa.array(["abc\\nd", "", None])).to_pylist()
     [3, 0, None]
     """
-    _, longest, _ = measure_lines(*view(text))
-    return masked(longest, text)
+    return masked(longest_lines(*view(text)), text)

@@ -7,7 +7,7 @@ from .codepoints import BLANK, SPACE, decode
 
 
 @njit(cache=True, nogil=True)
-def normalise(offsets, data, table):  # type: ignore[no-untyped-def]
+def normalise(offsets: np.ndarray, data: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(offsets, bytes) of the rows stripped of SPACE at both ends, every BLANK left then a space; `table`: see `classes`."""
     out = np.empty(offsets[-1] - offsets[0], np.uint8)
     bounds, size = np.zeros(offsets.size, np.int64), 0

@@ -3,9 +3,8 @@
 import numpy as np
 from numba import njit
 
-# \n \v \f \r and the separators U+001C to U+001E: bit = code point. The others are U+0085, U+2028 and U+2029.
-ASCII_BREAKS = np.uint32(0b0111_0000_0000_0000_0011_1100_0000_0000)
-
+BLOCK = 128  # bytes counted together, in a uint8
+LF, CR = 0x0A, 0x0D
 
 # What a byte adds to a line's length: nothing if it continues a code point; or that it may begin a line break.
 MAYBE_BREAK = 2
@@ -15,27 +14,67 @@ KINDS[[*range(0x20), 0xC2, 0xE2]] = MAYBE_BREAK
 
 
 @njit(cache=True, nogil=True)
-def _break_width(data, at, end):  # type: ignore[no-untyped-def]
-    """Bytes of the line break at `at` (\\r\\n is one), 0 where there is none."""
-    byte = data[at]
-    if byte < 0x20:
-        if byte == 0x0D and at + 1 < end and data[at + 1] == 0x0A:
-            return 2
-        return (ASCII_BREAKS >> np.uint32(byte)) & 1
-    if byte == 0xC2:
-        return 2 if at + 1 < end and data[at + 1] == 0x85 else 0
-    if byte == 0xE2 and at + 2 < end and data[at + 1] == 0x80 and data[at + 2] & 0xFE == 0xA8:
-        return 3
-    return 0
+def _begins_break(byte: np.uint8, second: np.uint8, third: np.uint8) -> np.bool_:
+    """Whether a line break begins with these bytes: LF, VT, FF, CR, U+001C to U+001E, U+0085, U+2028 or U+2029."""
+    ascii_break = (np.uint8(byte - LF) < 4) | (np.uint8(byte - 0x1C) < 3)
+    next_line = (byte == 0xC2) & (second == 0x85)
+    separator = (byte == 0xE2) & (second == 0x80) & ((third & 0xFE) == 0xA8)
+    return ascii_break | next_line | separator
 
 
 @njit(cache=True, nogil=True)
-def _measure(offsets, data, kinds):  # type: ignore[no-untyped-def]
-    rows = offsets.size - 1
-    lines, longest, lengths = np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.zeros(rows, np.int64)
-    for row in range(rows):
+def _break_width(data: np.ndarray, at: int, end: int) -> int:
+    """Bytes of the line break at `at` (CR LF is one), 0 where there is none."""
+    byte = data[at]
+    second = data[at + 1] if at + 1 < end else np.uint8(0)
+    third = data[at + 2] if at + 2 < end else np.uint8(0)
+    if not _begins_break(byte, second, third):
+        return 0
+    if byte < 0x80:
+        return 2 if byte == CR and second == LF else 1
+    return 2 if byte == 0xC2 else 3
+
+
+@njit(cache=True, nogil=True)
+def _count_breaks(data: np.ndarray, start: int, end: int) -> int:
+    """Line breaks in `data[start:end]`, CR LF as one; written so that the compiler takes many bytes at a time."""
+    count, at = 0, start
+    while at < end - 2:
+        stop = min(at + BLOCK, end - 2)
+        first, second, third = data[at:stop], data[at + 1 : stop + 1], data[at + 2 : stop + 2]
+        breaks, pairs = np.uint8(0), np.uint8(0)
+        for i in range(first.size):
+            breaks = np.uint8(breaks + np.uint8(_begins_break(first[i], second[i], third[i])))
+            pairs = np.uint8(pairs + np.uint8((first[i] == CR) & (second[i] == LF)))
+        count += int(breaks) - int(pairs)
+        at = stop
+    while at < end:
+        width = _break_width(data, at, end)
+        count += (width > 0) - (width == 2 and data[at] == CR)
+        at += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def count_lines(offsets: np.ndarray, data: np.ndarray) -> np.ndarray:
+    """int64[n]: lines of each row."""
+    lines = np.zeros(offsets.size - 1, np.int64)
+    for row in range(lines.size):
+        start, end = offsets[row], offsets[row + 1]
+        closed = start == end  # whether the last line ends with a break
+        for at in range(max(start, end - 3), end):
+            width = _break_width(data, at, end)
+            closed |= width > 0 and at + width == end
+        lines[row] = _count_breaks(data, start, end) + (not closed)
+    return lines
+
+
+@njit(cache=True, nogil=True)
+def _longest(offsets: np.ndarray, data: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    longest = np.zeros(offsets.size - 1, np.int64)
+    for row in range(longest.size):
         at, end = offsets[row], offsets[row + 1]
-        current, most, count, total = 0, 0, 0, 0
+        current, most = 0, 0
         while at < end:
             rest, ahead = data[at:end], 0
             while ahead < rest.size and kinds[rest[ahead]] < MAYBE_BREAK:
@@ -45,18 +84,16 @@ def _measure(offsets, data, kinds):  # type: ignore[no-untyped-def]
             if at == end:
                 break
             width = _break_width(data, at, end)
-            if width == 0:
+            if width:
+                most, current = max(most, current), 0
+                at += width
+            else:
                 current += 1
                 at += 1
-                continue
-            most, count = max(most, current), count + 1
-            total += current + 1 + (data[at] == 0x0D and width == 2)
-            current = 0
-            at += width
-        lines[row], longest[row], lengths[row] = count + (current > 0), max(most, current), total + current
-    return lines, longest, lengths
+        longest[row] = max(most, current)
+    return longest
 
 
-def measure_lines(offsets: np.ndarray, data: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Per row: (lines, code points of the longest line, code points of the row), all int64[n]."""
-    return _measure(offsets, data, KINDS)  # type: ignore[no-any-return]
+def longest_lines(offsets: np.ndarray, data: np.ndarray) -> np.ndarray:
+    """int64[n]: code points of the longest line of each row, without its break."""
+    return _longest(offsets, data, KINDS)  # type: ignore[no-any-return]

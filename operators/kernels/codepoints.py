@@ -61,7 +61,7 @@ def folds() -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def decode(data, at, end):  # type: ignore[no-untyped-def]
+def decode(data: np.ndarray, at: int, end: int) -> np.uint32:
     """Code point << 3 | width in bytes, of what is at `data[at]`, a byte >= 0x80; where `end` cuts it short: U+FFFD, 1.
 
     One number, since numba passes pairs through memory: with them, and for ASCII too, this costs three times as much.
@@ -81,7 +81,7 @@ def decode(data, at, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _all_ascii(block):  # type: ignore[no-untyped-def]
+def _all_ascii(block: np.ndarray) -> np.bool_:
     bits = np.uint8(0)
     for i in range(block.size):
         bits |= block[i]
@@ -89,23 +89,23 @@ def _all_ascii(block):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def decode_all(data, start, end):  # type: ignore[no-untyped-def]
+def decode_all(data: np.ndarray, start: int, end: int) -> np.ndarray:
     """uint32[...]: the code points of `data[start:end]`. Cost: four bytes for each byte, held while the answer is."""
     codes = np.empty(end - start, np.uint32)
-    count, at, end = np.uint64(0), np.uint64(start), np.uint64(end)
-    while at < end:
-        block = data[at : min(at + BLOCK, end)]
+    count, at, stop = np.uint64(0), np.uint64(start), np.uint64(end)
+    while at < stop:
+        block = data[at : min(at + BLOCK, stop)]
         if _all_ascii(block):
             ahead = codes[count : count + block.size]
             for i in range(block.size):
                 ahead[i] = block[i]
             count, at = count + np.uint64(block.size), at + np.uint64(block.size)
             continue
-        stop = at + np.uint64(block.size)
-        while at < stop:
+        last = at + np.uint64(block.size)
+        while at < last:
             code, width = np.uint32(data[at]), ONE
             if code >= 0x80:
-                packed = decode(data, at, end)
+                packed = decode(data, at, stop)
                 code, width = packed >> 3, np.uint64(packed & 7)
             codes[count] = code
             count, at = count + ONE, at + width
@@ -113,7 +113,19 @@ def decode_all(data, start, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def count_class(offsets, data, table, wanted):  # type: ignore[no-untyped-def]
+def count_code_points(offsets: np.ndarray, data: np.ndarray) -> np.ndarray:
+    """int64[n]: length of each row in code points: its bytes that do not continue one."""
+    lengths = np.zeros(offsets.size - 1, np.int64)
+    for row in range(lengths.size):
+        length = 0
+        for byte in data[offsets[row] : offsets[row + 1]]:
+            length += (byte & 0xC0) != 0x80
+        lengths[row] = length
+    return lengths
+
+
+@njit(cache=True, nogil=True)
+def count_class(offsets: np.ndarray, data: np.ndarray, table: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
     """Per row: (code points whose class has the bit `wanted`, code points), both int64[n]."""
     rows = offsets.size - 1
     hits, lengths = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
@@ -140,7 +152,7 @@ def count_class(offsets, data, table, wanted):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def rows_with(offsets, data, table):  # type: ignore[no-untyped-def]
+def rows_with(offsets: np.ndarray, data: np.ndarray, table: np.ndarray) -> np.ndarray:
     """bool[n]: rows that hold a byte for which `table` (bool[256]) is true."""
     rows = np.zeros(offsets.size - 1, np.bool_)
     for row in range(rows.size):

@@ -15,20 +15,20 @@ LETTER, AT_STRIPPED, AT_SEPARATOR = np.uint64(CODE), np.uint64(STRIPPED), np.uin
 
 
 @njit(cache=True, nogil=True)
-def _absorb(state, code):  # type: ignore[no-untyped-def]
+def _absorb(state: np.uint64, code: np.integer) -> np.uint64:
     """State after one more code point; 0 is the state before the first."""
     return state * FACTOR + (np.uint64(code) + ONE)
 
 
 @njit(cache=True, nogil=True)
-def _finish(state):  # type: ignore[no-untyped-def]
+def _finish(state: np.uint64) -> np.uint64:
     """The hash, from the last state: every bit depends on every code point."""
     state = (state ^ (state >> HALF)) * FACTOR
     return state ^ (state >> HALF)
 
 
 @njit(cache=True, nogil=True)
-def _hash_words(offsets, data, table):  # type: ignore[no-untyped-def]
+def _hash_words(offsets: np.ndarray, data: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Word hashes of each row: (bounds int64[n + 1], hashes uint64[m]); `table`: see `folds`.
 
     The state is fed from a word's first plain code point on, and remembered at each plain one: what it was at the last is
@@ -65,7 +65,7 @@ def _hash_words(offsets, data, table):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _hash_rows(offsets, data):  # type: ignore[no-untyped-def]
+def _hash_rows(offsets: np.ndarray, data: np.ndarray) -> np.ndarray:
     """uint64[n]: each row as one word, just as it is written."""
     hashes = np.empty(offsets.size - 1, np.uint64)
     for row in range(hashes.size):
@@ -82,7 +82,7 @@ def _hash_rows(offsets, data):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def count_words(offsets, data, table):  # type: ignore[no-untyped-def]
+def count_words(offsets: np.ndarray, data: np.ndarray, table: np.ndarray) -> np.ndarray:
     """int64[n]: words of each row as they are written, that hold anything but special characters.
 
     `table`: uint8[0x110000], bit 0: not special, bit 1: not a separator.
@@ -104,7 +104,7 @@ def count_words(offsets, data, table):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _lower_looks_around(offsets, data):  # type: ignore[no-untyped-def]
+def _lower_looks_around(offsets: np.ndarray, data: np.ndarray) -> np.ndarray:
     """bool[n]: rows with a capital sigma (CE A3) or a dotted capital I (C4 B0), whose str.lower is not a look-up."""
     rows = np.zeros(offsets.size - 1, np.bool_)
     for row in range(rows.size):

@@ -15,7 +15,7 @@ def combine(parts: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def build_set(hashes):  # type: ignore[no-untyped-def]
+def build_set(hashes: np.ndarray) -> np.ndarray:
     """Open-addressed table of `hashes`, at most a quarter full; 0 marks an empty slot."""
     size = 16
     while size < hashes.size * 4:
@@ -30,7 +30,7 @@ def build_set(hashes):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def count_members(offsets, values, size, table):  # type: ignore[no-untyped-def]
+def count_members(offsets: np.ndarray, values: np.ndarray, size: int, table: np.ndarray) -> np.ndarray:
     """int64[n]: windows of `size` neighbouring values of each row whose combined hash is in `table`."""
     counts = np.zeros(offsets.size - 1, np.int64)
     mask = np.uint64(table.size - 1)

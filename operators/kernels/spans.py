@@ -39,7 +39,9 @@ def _kinds(anchors: bytes) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def _is_link_anchor(data, at, start, end, letters, word, after_colon):  # type: ignore[no-untyped-def]
+def _is_link_anchor(
+    data: np.ndarray, at: int, start: int, end: int, letters: np.ndarray, word: np.ndarray, after_colon: np.ndarray,
+) -> bool:
     """Whether a link could hang on the byte at `at`: scheme:, www, or the slash after a domain's ending."""
     byte = data[at]
     if byte == ord(":"):
@@ -53,7 +55,9 @@ def _is_link_anchor(data, at, start, end, letters, word, after_colon):  # type: 
 
 
 @njit(cache=True, nogil=True)
-def _stretches(offsets, data, kinds, links, first, second, third):  # type: ignore[no-untyped-def]
+def _stretches(
+    offsets: np.ndarray, data: np.ndarray, kinds: np.ndarray, links: bool, first: np.ndarray, second: np.ndarray, third: np.ndarray,
+) -> np.ndarray:
     """int64[m, 2]: begin and end of the stretches with an anchor, in order. For e-mail: an @ between `first` and `second`."""
     found = np.empty(((offsets[-1] - offsets[0]) // 3 + 1, 2), np.int64)
     count = 0
@@ -89,7 +93,9 @@ def email_stretches(text: pa.StringArray) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def _splice(offsets, data, places, new_offsets, new_data):  # type: ignore[no-untyped-def]
+def _splice(
+    offsets: np.ndarray, data: np.ndarray, places: np.ndarray, new_offsets: np.ndarray, new_data: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     """(offsets, bytes) of the rows with the bytes at `places` replaced by the new strings."""
     removed = (places[:, 1] - places[:, 0]).sum()
     out = np.empty(offsets[-1] - offsets[0] - removed + new_offsets[-1] - new_offsets[0], np.uint8)
@@ -114,11 +120,13 @@ def rewrite_stretches(text: pa.StringArray, places: np.ndarray, pattern: "regex.
     Null: null. Cost: one Python string for each stretch. Raises ValueError where `repl` names a group that is not there.
     """
     offsets, data = view(text)
-    old = [str(memoryview(data)[begin:end], "utf-8") for begin, end in places.tolist()]
+    raw = memoryview(data)  # type: ignore[arg-type]
+    old = [str(raw[begin:end], "utf-8") for begin, end in places.tolist()]
     try:
         new = [pattern.sub(repl, stretch) for stretch in old]
     except (regex.error, IndexError) as problem:
         raise ValueError(f"repl {repl!r} does not fit the pattern: {problem}") from problem
     if new == old:
         return text
-    return strings(*_splice(offsets, data, places, *view(pa.array(new, pa.large_string()))), like=text)
+    bounds, spliced = _splice(offsets, data, places, *view(pa.array(new, pa.large_string())))
+    return strings(bounds, spliced, like=text)

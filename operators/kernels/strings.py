@@ -25,7 +25,7 @@ def view(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
 
 def _read_only(buffer: pa.Buffer | None, kind: type) -> np.ndarray:
     """The buffer as an array, never writable: kernels are compiled for one kind of array only."""
-    values = np.frombuffer(buffer, kind) if buffer is not None and buffer.size else np.zeros(0, kind)
+    values: np.ndarray = np.frombuffer(buffer, kind) if buffer is not None and buffer.size else np.zeros(0, kind)
     values.flags.writeable = False
     return values
 

@@ -29,7 +29,8 @@ def replace(text: pa.StringArray, pattern: str, repl: str, candidates: pa.Boolea
         try:
             return found.sub(repl, row, timeout=SECONDS)
         except TimeoutError as e:
-            raise ValueError(f"the pattern {pattern[:40]!r} takes more than {SECONDS:g} seconds on a text of {len(row):,} characters") from e
+            where = f"on a text of {len(row):,} characters"
+            raise ValueError(f"the pattern {pattern[:40]!r} takes more than {SECONDS:g} seconds {where}") from e
         except regex.error as e:
             raise ValueError(f"repl {repl!r} does not fit the pattern: {e}") from e
 

@@ -61,4 +61,5 @@ def one_kind_of_blank(text: pa.StringArray) -> pa.StringArray:
     >>> one_kind_of_blank(pa.array(["  a\\u00a0b\\tc\\n"])).to_pylist()
     ['a b c']
     """
-    return strings(*normalise(*view(text), classes()), like=text)
+    offsets, data = normalise(*view(text), classes())
+    return strings(offsets, data, like=text)

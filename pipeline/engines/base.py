@@ -5,9 +5,8 @@ engine moves paths and counts, never rows, and every engine runs the same body w
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-Item = TypeVar("Item")
 Counts = dict[str, Any]
 
 
@@ -17,10 +16,10 @@ class Engine(Protocol):
     name: str
     workers: int
 
-    def map(self, task: Callable[[Item], Counts], items: Sequence[Item], done: Callable[[Counts], None]) -> list[Counts]:
-        """The task's answer for every item, in item order; `done` is called as each arrives.
+    def map(self, task: Callable[[int], Counts], parts: Sequence[int], done: Callable[[Counts], None]) -> list[Counts]:
+        """The task's answer for every part, in their order; `done` is called as each arrives.
 
-        Raises what the task raised, for the first item (in order) that failed among those that had begun.
+        Raises what the task raised, for the first part (in order) that failed among those that had begun.
         """
 
     def close(self) -> None:

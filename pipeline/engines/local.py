@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from multiprocessing import connection
 
 from ..errors import TamisError
-from .base import Counts, Item
+from .base import Counts
 
 # Parallelism is by processes: a thread pool inside each would only fight over the same cores, and would make the last
 # bits of a sum depend on their number.
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "TOKENIZERS_PARALLELISM"), "1")
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 ONE_THREAD["TOKENIZERS_PARALLELISM"] = "false"
 
 
@@ -28,13 +28,13 @@ class LocalEngine:
         self.workers = min(workers, cores()) if workers else cores()
         self._pool: ProcessPoolExecutor | None = None
 
-    def map(self, task: Callable[[Item], Counts], items: Sequence[Item], done: Callable[[Counts], None]) -> list[Counts]:
+    def map(self, task: Callable[[int], Counts], parts: Sequence[int], done: Callable[[Counts], None]) -> list[Counts]:
         """See `Engine.map`."""
-        if self.workers == 1 or len(items) < 2:
-            return [_told(task(item), done) for item in items]
+        if self.workers == 1 or len(parts) < 2:
+            return [_told(task(part), done) for part in parts]
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self.workers, multiprocessing.get_context("spawn"), initializer=_live_with_parent)
-        return _gather(self._pool, task, items, done, ahead=self.workers + 1)
+        return _gather(self._pool, task, parts, done, ahead=self.workers + 1)
 
     def close(self) -> None:
         """Stop the workers, busy or not."""
@@ -57,17 +57,17 @@ def _told(counts: Counts, done: Callable[[Counts], None]) -> Counts:
 
 
 def _gather(
-    pool: ProcessPoolExecutor, task: Callable[[Item], Counts], items: Sequence[Item], done: Callable[[Counts], None], ahead: int
+    pool: ProcessPoolExecutor, task: Callable[[int], Counts], parts: Sequence[int], done: Callable[[Counts], None], ahead: int
 ) -> list[Counts]:
     answers: dict[int, Counts] = {}
     failures: dict[int, BaseException] = {}
     waiting: dict[Future[Counts], int] = {}
-    upcoming = iter(enumerate(items))
+    upcoming = iter(enumerate(parts))
     try:
         while True:
             # only a few parts are handed out at a time: after a failure nothing more is begun
             while len(waiting) < ahead and not failures and (nxt := next(upcoming, None)) is not None:
-                with _environment(ONE_THREAD):  # submit is where the pool starts its processes
+                with _environment(ONE_THREAD), _no_interrupts():  # submit is where the pool starts its processes
                     waiting[pool.submit(task, nxt[1])] = nxt[0]
             if not waiting:
                 break
@@ -79,13 +79,14 @@ def _gather(
                 else:
                     answers[index] = _told(future.result(), done)
     except BrokenProcessPool as e:
-        failures.setdefault(len(items), e)
+        failures.setdefault(len(parts), e)
     if failures:
         error = failures[min(failures)]
         if isinstance(error, BrokenProcessPool):
-            raise TamisError("a worker process died, most likely for lack of memory. Run again to go on from here, with a smaller np.") from error
+            why = "a worker process died, most likely for lack of memory"
+            raise TamisError(f"{why}. Run again to go on from here, with a smaller np.") from error
         raise error
-    return [answers[i] for i in range(len(items))]
+    return [answers[i] for i in range(len(parts))]
 
 
 def _live_with_parent() -> None:
@@ -99,6 +100,16 @@ def _live_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Ctrl-C waits until the block is left; processes started in it never see it, not even while they start."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -5,6 +5,8 @@ numbers and come back as counts, so rows never pass through the JVM; corpus-wide
 """
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ import pyarrow as pa
 
 from .. import errors
 from ..errors import TamisError
-from .base import Counts, Item
+from .base import Counts
 from .local import ONE_THREAD, cores
 
 if TYPE_CHECKING:
@@ -29,25 +31,25 @@ class SparkEngine:
         self.master = master
         self._session: SparkSession | None = None
 
-    def map(self, task: Callable[[Item], Counts], items: Sequence[Item], done: Callable[[Counts], None]) -> list[Counts]:
+    def map(self, task: Callable[[int], Counts], parts: Sequence[int], done: Callable[[Counts], None]) -> list[Counts]:
         """See `Engine.map`."""
-        if not items:
+        if not parts:
             return []
         session = self._start()
-        rows = session.createDataFrame(pa.table({"item": pa.array([int(i) for i in items], pa.int64())}))  # type: ignore[call-overload]
-        spread = rows.repartitionByRange(len(items), "item")
+        rows = session.createDataFrame(pa.table({"part": pa.array(parts, pa.int64())}))  # type: ignore[call-overload]
+        spread = rows.repartitionByRange(len(parts), "part")
         answers: dict[int, Counts] = {}
         failed: list[tuple[int, str]] = []
-        for row in spread.mapInArrow(_Body(task), "item long, counts string, error string").toLocalIterator():
+        for row in spread.mapInArrow(_Body(task), "part long, counts string, error string").collect():
             if row.error is not None:
-                failed.append((row.item, row.error))
+                failed.append((row.part, row.error))
             else:
-                answers[row.item] = json.loads(row.counts)
-                done(answers[row.item])
+                answers[row.part] = json.loads(row.counts)
+                done(answers[row.part])
         if failed:
             kind, message = json.loads(min(failed)[1])
             raise getattr(errors, kind)(message)
-        return [answers[int(i)] for i in items]
+        return [answers[i] for i in parts]
 
     def _start(self) -> "SparkSession":
         if self._session is None:
@@ -61,10 +63,13 @@ class SparkEngine:
                 builder = builder.config(f"spark.executorEnv.{key}", value)
             for key, value in {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}.items():
                 builder = builder.config(key, value)
+            if (self.master or "local").startswith("local"):  # else Spark takes the first python3 on the path, without tamis
+                os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
             try:
                 self._session = builder.getOrCreate()
             except PySparkRuntimeError as e:
-                raise TamisError(f"Spark did not start: {e}. It needs Java 17 or later: apt-get install openjdk-17-jre-headless") from e
+                need = "It needs Java 17 or later: apt-get install openjdk-17-jre-headless"
+                raise TamisError(f"Spark did not start: {e}. {need}") from e
         return self._session
 
     def close(self) -> None:
@@ -82,12 +87,12 @@ class _Body:
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            for item in batch.column(0).to_pylist():
+            for part in batch.column(0).to_pylist():
                 try:
-                    told, error = json.dumps(self.task(item)), None
+                    told, error = json.dumps(self.task(part)), None
                 except TamisError as e:
                     told, error = None, json.dumps([type(e).__name__, str(e)])
-                yield pa.RecordBatch.from_pydict({"item": [item], "counts": [told], "error": [error]}, schema=_ANSWER)
+                yield pa.RecordBatch.from_pydict({"part": [part], "counts": [told], "error": [error]}, schema=_ANSWER)
 
 
-_ANSWER = pa.schema([("item", pa.int64()), ("counts", pa.string()), ("error", pa.string())])
+_ANSWER = pa.schema([("part", pa.int64()), ("counts", pa.string()), ("error", pa.string())])

@@ -42,8 +42,14 @@ def views(manifest: Mapping[str, Any], plan: Plan) -> list[StepView]:
         unit = step.op.unit if step is not None and isinstance(step.op, Operator) else None
         stay = stays(step.keep, unit) if step is not None and step.keep is not None and unit is not None else ""
         told.append(StepView(s["step"], s["op"], stay, differing(step, plan.recipe.text_keys[0]) if step else [], s["rows_in"],
-                             s["rows_out"], left, share(left, s["rows_in"]) if left else "", reasons(s["left"])))
+                             s["rows_out"], left, share(left, s["rows_in"]) if left else "", _what(s)))
     return told
+
+
+def _what(step: Mapping[str, Any]) -> str:
+    """Why rows left, or how many texts a mapper changed."""
+    changed = step["facts"].get("changed", 0)
+    return reasons(step["left"]) or (f"{changed:,} texts changed" if changed else "")
 
 
 def differing(step: Step, text_key: str) -> list[tuple[str, str]]:

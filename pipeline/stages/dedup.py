@@ -18,8 +18,8 @@ from ..engines.base import Counts, Engine
 from ..ledger import ID
 from ..plan import Stage
 from ..steps import Step
-from ..workspace import StageFolder, atomically, read_json, write_json, write_table
-from .lineage import Lineage, Told, part_numbers
+from ..workspace import StageFolder, atomically, read_json, sound, write_json, write_table
+from .lineage import Lineage, Told, part_numbers, texts
 from .narrow import LedgerTask, decisions, write_decisions
 
 CHAINED = "less alike to the kept row than asked: they are linked through others of the cluster"
@@ -40,21 +40,30 @@ class KeysTask:
     def _do(self, part: int) -> Counts:
         op, score = self.step.op, self.step.extra["score_key"]
         assert isinstance(op, Operator)
-        batches = []
+        batches = [_no_keys(op, self.step)]
         for batch in self.before.read(part, [self.step.text_key]):
-            text = pc.cast(batch.column(self.step.text_key), pa.string())
+            text = texts(batch, self.step.text_key, _where(self.step))
             keys = op.function(text, **self.step.settings)
             batches.append(pa.table({ID: batch.column(ID), "length": pc.utf8_length(text), "keys": keys}))
-        table = pa.concat_tables(batches) if batches else _no_keys(op, self.step)
+        table = pa.concat_tables(batches)
         if score:
             table = table.append_column("score", pa.array(part_numbers(self.before, part, score, table.column(ID).to_numpy())))
         write_arrow(self.folder.file("keys", part, "arrow"), table)
         return self.folder.finish_part(part, {"rows": len(table)}, "keys-done")
 
 
+def _where(step: Step) -> str:
+    return f"step {step.number} ({step.name})"
+
+
 def _no_keys(op: Operator, step: Step) -> pa.Table:
     keys = op.function(pa.array([], pa.string()), **step.settings)
     return pa.table({ID: pa.array([], pa.int64()), "length": pa.array([], pa.int32()), "keys": keys})
+
+
+def _no_sets(op: Operator, step: Step) -> pa.Table:
+    assert op.evidence is not None
+    return pa.table({ID: pa.array([], pa.int64()), "set": op.evidence(pa.array([], pa.string()), **step.settings)})
 
 
 @dataclass(frozen=True)
@@ -73,14 +82,13 @@ class EvidenceTask:
         op = self.step.op
         assert isinstance(op, Operator) and op.evidence is not None
         suspects = read_arrow([self.folder.path / "suspects.arrow"]).column(ID)
-        tables, rows = [], 0
+        tables, rows = [_no_sets(op, self.step)], 0
         for batch in self.before.read(part, [self.step.text_key]):
             asked = batch.filter(pc.is_in(batch.column(ID), suspects))
-            text = pc.cast(asked.column(self.step.text_key), pa.string())
+            text = texts(asked, self.step.text_key, _where(self.step))
             tables.append(pa.table({ID: asked.column(ID), "set": op.evidence(text, **self.step.settings)}))
             rows += len(batch)
-        empty = pa.table({ID: pa.array([], pa.int64()), "set": op.evidence(pa.array([], pa.string()), **self.step.settings)})
-        write_arrow(self.folder.file("sets", part, "arrow"), pa.concat_tables([*tables, empty]))
+        write_arrow(self.folder.file("sets", part, "arrow"), pa.concat_tables(tables))
         return self.folder.finish_part(part, {"rows": rows}, "sets-done")
 
 
@@ -92,7 +100,7 @@ def run(stage: Stage, folder: StageFolder, before: Lineage, engine: Engine, part
     verify = op.evidence is not None and step.settings.get("verify", True)
     if not (folder.path / "decisions.parquet").exists():
         engine.map(KeysTask(folder, before, step), parts, told)
-        table = read_arrow([folder.file("keys", p, "arrow") for p in parts])
+        table = read_arrow([folder.file("keys", p, "arrow") for p in parts]) if parts else _no_keys(op, step)
         sets = _evidence(folder, before, step, engine, table, parts, told) if verify else None
         _decide(folder, step, table, sets)
     records = engine.map(LedgerTask(folder, before, step.number, step.name, step.text_key), parts, told)
@@ -106,7 +114,9 @@ def _evidence(
     suspects = edges.suspects(table.column("keys").combine_chunks())
     write_arrow(folder.path / "suspects.arrow", pa.table({ID: table.column(ID).filter(pa.array(suspects))}))
     engine.map(EvidenceTask(folder, before, step), parts, told)
-    found = read_arrow([folder.file("sets", p, "arrow") for p in parts])
+    op = step.op
+    assert isinstance(op, Operator)
+    found = read_arrow([folder.file("sets", p, "arrow") for p in parts]) if parts else _no_sets(op, step)
     places = np.full(len(table), -1)
     places[np.flatnonzero(suspects)] = np.arange(len(found))
     return found.column("set").combine_chunks().take(pa.array(places, mask=places < 0))
@@ -126,10 +136,11 @@ def _decide(folder: StageFolder, step: Step, table: pa.Table, sets: pa.Array | N
     write_table(folder.path / "pairs.parquet", pa.table({"a": ids[linked.a], "b": ids[linked.b], "similarity": linked.similarity}))
     sizes = np.bincount(labels, minlength=n)
     together = np.flatnonzero(sizes[labels] > 1)
-    write_table(folder.path / "clusters.parquet", pa.table({
-        ID: ids[together], "cluster": ids[labels[together]], "kept_id": ids[kept[together]]}).sort_by([("cluster", "ascending"), (ID, "ascending")]))
+    members = pa.table({ID: ids[together], "cluster": ids[labels[together]], "kept_id": ids[kept[together]]})
+    write_table(folder.path / "clusters.parquet", members.sort_by([("cluster", "ascending"), (ID, "ascending")]))
     clusters = sizes[sizes > 1]
-    write_json(folder.path / "facts.json", {"clusters": len(clusters), "largest": int(clusters.max(initial=0)), "pairs": len(linked.a)})
+    facts = {"clusters": len(clusters), "largest": int(clusters.max(initial=0)), "pairs": len(linked.a)}
+    write_json(folder.path / "facts.json", facts)
     write_decisions(folder, decisions(
         ids[leaves], reason="duplicate", stat="similarity", value=similarity, kept_id=ids[kept[leaves]],
         bound=_bound(step, sets is not None), note=note,
@@ -155,6 +166,10 @@ def write_arrow(path: Path, table: pa.Table) -> None:
 
 def read_arrow(files: list[Path]) -> pa.Table:
     """Arrow files, one after the other, memory-mapped."""
-    tables = [pa.ipc.open_file(pa.memory_map(str(f))).read_all() for f in files]
-    return pa.concat_tables(tables)
+    return pa.concat_tables([_mapped(f) for f in files])
+
+
+def _mapped(file: Path) -> pa.Table:
+    with sound(file):
+        return pa.ipc.open_file(pa.memory_map(str(file))).read_all()
 

@@ -10,12 +10,13 @@ import pyarrow.compute as pc
 from ...operators.base import Operator
 from .. import resources
 from ..engines.base import Counts, Engine
+from ..errors import OperatorError
 from ..ledger import ID
 from ..plan import Stage
 from ..resources import Pin
 from ..steps import Step
 from ..workspace import StageFolder
-from .lineage import Lineage, Told
+from .lineage import Lineage, Told, texts
 from .rows import write_narrow
 
 
@@ -36,18 +37,20 @@ class EmbedTask:
         op = self.step.op
         assert isinstance(op, Operator)
         handed = resources.load(self.pins)
+        where, key = f"step {self.step.number} ({self.step.name}), part {part}", self.step.text_key
         # the whole part at once, so that what shares a batch with what is a matter of the input alone
-        rows = pa.Table.from_batches([b.select([ID, self.step.text_key]) for b in self.before.read(part, [self.step.text_key])] or [_nothing(self.step)])
-        text = pc.cast(rows.column(self.step.text_key), pa.string()).combine_chunks()
-        vectors = op.function(text, **self.step.settings, **handed)
-        tokens = next(iter(handed.values())).count_tokens(text.to_pylist())
-        table = pa.table({ID: rows.column(ID), "vector": half(vectors), "num_embedding_tokens": pa.array(np.asarray(tokens), pa.int64())})
+        read = [(batch.column(ID), texts(batch, key, where)) for batch in self.before.read(part, [key])]
+        ids = pa.chunked_array([i for i, _ in read], pa.int64())
+        # a row without this column stays, as one that says nothing
+        text = pc.fill_null(pa.chunked_array([t for _, t in read], pa.string()).combine_chunks(), "")
+        try:
+            vectors = op.function(text, **self.step.settings, **handed)
+        except ValueError as e:
+            raise OperatorError(f"{where}: {e}") from e
+        tokens = np.asarray(next(iter(handed.values())).count_tokens(text.to_pylist()))
+        table = pa.table({ID: ids, "vector": half(vectors), "num_embedding_tokens": pa.array(tokens, pa.int64())})
         write_narrow(self.folder, "vectors", part, table)
         return self.folder.finish_part(part, {"rows_in": len(table), "rows_out": len(table), "left": 0, "by": {}})
-
-
-def _nothing(step: Step) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pydict({ID: pa.array([], pa.int64()), step.text_key: pa.array([], pa.string())})
 
 
 def half(vectors: pa.FixedSizeListArray) -> pa.FixedSizeListArray:

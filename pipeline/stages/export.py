@@ -1,7 +1,7 @@
 """The last stage: the rows that stand, streamed in order into shards; where each lies; and the whole ledger in one folder."""
 
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..ledger import ID, KEY_COLUMNS, KEY_FIELDS, SCHEMA
 from ..plan import Stage
 from ..recipe import Recipe
 from ..workspace import Place, StageFolder, atomically, write_table
-from .lineage import Lineage, Told
+from .lineage import Lineage, Told, read
 
 SHARD_BYTES = 256 << 20  # of a folder export, before compression, unless the recipe says otherwise
 TABLE_ROWS = 1 << 20  # of a ledger or kept file
@@ -40,9 +40,9 @@ def run(
     shards = _rows(before, parts, asked, place, hashed, told)
     kept = _tables(place.run / "kept", _kept(before, parts, shards, place.run))
     ledger = _tables(place.run / "ledger", _ledger(earlier, parts))
-    glob = f"../{place.file.stem}*" if place.file else f"data/*.{'parquet' if asked.export_type == 'parquet' else 'jsonl'}"
     if not place.file:
-        card = dataset_card(asked.project_name, {"default": glob, "ledger": "ledger/*.parquet"}, about=_about(asked))
+        configs = {"default": f"data/*.{asked.export_type}", "ledger": "ledger/*.parquet"}
+        card = dataset_card(asked.project_name, configs, about=_about(asked))
         atomically(place.run / "README.md", lambda tmp: tmp.write_text(card, "utf-8"))
     return {
         "kind": "export", "fingerprint": stage.fingerprint, "rows": hashed.rows, "content_hash": hashed.hexdigest(),
@@ -56,44 +56,51 @@ def _about(asked: Recipe) -> str:
 
 def _rows(before: Lineage, parts: range, asked: Recipe, place: Place, hashed: ContentHash, told: Told) -> list[Shard]:
     """Write the rows."""
-    pieces = [p for part in parts for p in before.rows.pieces(part)]
-    schema = corpus.unify([pq.read_schema(p) for p in pieces]) if pieces else pa.schema([*KEY_FIELDS, ("text", pa.string())])
-    numbers = [name for name, _, kind in before.numbers if kind == "stats"] if asked.keep_stats else []
-    fields = [f for f in schema if f.name not in KEY_COLUMNS]
-    if numbers:
-        fields.append(pa.field(DJ_STATS, pa.struct([(n, _number_type(before, n, parts)) for n in numbers])))
-    path = str(place.file or place.run / "data")
+    pieces = [p for part in parts for p in before.pieces(part)]
+    nothing = pa.schema([*KEY_FIELDS, *((key, pa.string()) for key in asked.text_keys)])
+    schema = corpus.unify([*(pq.read_schema(p) for p in pieces), nothing])
+    numbers = _Numbers(before, parts) if asked.keep_stats else None
+    # numbers that the data came with, by an earlier run of either tool, make room for ours
+    own = [f for f in schema if f.name not in KEY_COLUMNS and not (numbers and numbers.names and f.name == DJ_STATS)]
+    fields = [*own, pa.field(DJ_STATS, numbers.type)] if numbers and numbers.names else own
     shard_bytes = asked.export_shard_size or (None if place.file else SHARD_BYTES)
-    with Exporter(path, pa.schema(fields), format=None if place.file else asked.export_type, texts=asked.text_keys,
-                  shard_bytes=shard_bytes) as out:
+    with Exporter(str(place.file or place.run / "data"), pa.schema(fields), format=None if place.file else asked.export_type,
+                  texts=asked.text_keys, shard_bytes=shard_bytes) as out:
         for part in parts:
-            rows = 0
+            rows, told_of = 0, numbers.of_part(part) if numbers and numbers.names else None
             for batch in before.read(part):
                 whole = corpus.conform(batch, schema)
                 hashed.update(whole)
                 rows += len(whole)
-                if numbers:
-                    whole = whole.append_column(DJ_STATS, _numbers_of(before, part, numbers, whole))
-                out.write(whole.select([f.name for f in fields]))
+                row = whole.select([f.name for f in own])
+                out.write(row if told_of is None else row.append_column(DJ_STATS, told_of(whole.column(ID).to_numpy())))
             told({"rows": rows})
     return out.shards
 
 
-def _number_type(before: Lineage, name: str, parts: range) -> pa.DataType:
-    table = before.number(name, parts[0])
-    return pa.float64() if table is None else table.schema.field(name).type
+class _Numbers:
+    """All number columns of filters, as the one struct that Data-Juicer puts them into."""
 
+    def __init__(self, before: Lineage, parts: range) -> None:
+        self.before, self.names = before, [name for name, _, kind in before.numbers if kind == "stats"]
+        first = [before.number(name, parts[0]) for name in self.names] if parts else []
+        types = [t.schema.field(n).type for n, t in zip(self.names, first, strict=True) if t is not None] if parts else []
+        self.type = pa.struct(list(zip(self.names, types or [pa.float64()] * len(self.names), strict=True)))
 
-def _numbers_of(before: Lineage, part: int, names: list[str], batch: pa.RecordBatch) -> pa.StructArray:
-    """The number columns of a batch's rows, as one struct."""
-    ids, columns = batch.column(ID).to_numpy(), []
-    for name in names:
-        table = before.number(name, part)
-        assert table is not None
-        known = table.column(ID).to_numpy()
-        order = np.argsort(known)
-        columns.append(table.column(name).combine_chunks().take(pa.array(order[np.searchsorted(known, ids, sorter=order)])))
-    return pa.StructArray.from_arrays(columns, names=names)
+    def of_part(self, part: int) -> Callable[[np.ndarray], pa.StructArray]:
+        """ids -> their numbers, for ids of this part."""
+        found = []
+        for name in self.names:
+            table = self.before.number(name, part)
+            assert table is not None
+            known = table.column(ID).to_numpy()
+            found.append((known, np.argsort(known), table.column(name).combine_chunks()))
+
+        def numbers(ids: np.ndarray) -> pa.StructArray:
+            columns = [v.take(pa.array(order[np.searchsorted(known, ids, sorter=order)])) for known, order, v in found]
+            return pa.StructArray.from_arrays(columns, names=self.names)
+
+        return numbers
 
 
 def _kept(before: Lineage, parts: range, shards: list[Shard], run: Path) -> Iterator[pa.Table]:
@@ -107,7 +114,8 @@ def _kept(before: Lineage, parts: range, shards: list[Shard], run: Path) -> Iter
             shard = np.searchsorted(ends, numbers, side="right")
             row = numbers - np.append(0, ends)[shard]
             at += len(batch)
-            yield pa.Table.from_batches([batch]).append_column("shard", pa.array(names[shard], pa.string())).append_column("row", pa.array(row))
+            lies = {"shard": pa.array(names[shard], pa.string()), "row": pa.array(row)}
+            yield pa.table({**{c: batch.column(c) for c in KEY_COLUMNS}, **lies})
     yield pa.schema([*KEY_FIELDS, ("shard", pa.string()), ("row", pa.int64())]).empty_table()
 
 
@@ -115,15 +123,13 @@ def _ledger(earlier: Sequence[StageFolder], parts: range) -> Iterator[pa.Table]:
     """All ledger lines: by part, then by stage."""
     for part in parts:
         for folder in earlier:
-            if (path := folder.file("ledger", part)).exists():
-                yield pq.read_table(path)
+            if (folder.part_record(part) or {}).get("left"):
+                yield read(folder.file("ledger", part))
     yield SCHEMA.empty_table()
 
 
 def _tables(folder: Path, tables: Iterator[pa.Table]) -> list[dict[str, Any]]:
     """Write tables into files of about a million rows; answer path, rows, bytes and digest of each."""
-    if folder.exists():
-        shutil.rmtree(folder)
     written: list[dict[str, Any]] = []
     held: list[pa.Table] = []
 
@@ -131,8 +137,8 @@ def _tables(folder: Path, tables: Iterator[pa.Table]) -> list[dict[str, Any]]:
         path = folder / f"part-{len(written):05d}.parquet"
         table = pa.concat_tables(held).combine_chunks()
         write_table(path, table)
-        digest = xxhash.xxh3_128_hexdigest(path.read_bytes())
-        written.append({"path": f"{folder.name}/{path.name}", "rows": len(table), "bytes": path.stat().st_size, "digest": f"xxh3:{digest}"})
+        digest = f"xxh3:{xxhash.xxh3_128_hexdigest(path.read_bytes())}"
+        written.append({"path": f"{folder.name}/{path.name}", "rows": len(table), "bytes": path.stat().st_size, "digest": digest})
         held.clear()
 
     for table in tables:
@@ -141,6 +147,10 @@ def _tables(folder: Path, tables: Iterator[pa.Table]) -> list[dict[str, Any]]:
             flush()
     if held:
         flush()
+    names = {Path(w["path"]).name for w in written}
+    for old in folder.iterdir():  # of an earlier run with more of them
+        if re.fullmatch(r"part-\d{5,}\.parquet", old.name) and old.name not in names:
+            old.unlink()
     return written
 
 

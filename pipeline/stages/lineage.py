@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -9,8 +10,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..engines.base import Counts
+from ..errors import OperatorError, StaleError
+from ..formats.schemas import kind
 from ..ledger import ID, KEY_COLUMNS
-from ..workspace import StageFolder
+from ..workspace import StageFolder, sound
 
 Told = Callable[[Counts], None]  # called as each part is done
 
@@ -45,26 +48,49 @@ class Lineage:
 
     def gone(self, part: int) -> np.ndarray:
         """int64[m], sorted: ids of this part's rows that narrow stages have sent away."""
-        found = [pq.read_table(f.file("ledger", part), columns=[ID]).column(ID).to_numpy() for f in self.left]
+        found = [read(f.file("ledger", part), [ID]).column(ID).to_numpy() for f in self.left]
         return np.sort(np.concatenate(found)) if found else np.empty(0, np.int64)
 
+    def pieces(self, part: int) -> list[Path]:
+        """The row files of a part. Raises StaleError where one is missing."""
+        found, told = self.rows.pieces(part), self.rows.part_record(part)
+        if told is None or len(found) != told["pieces"]:
+            raise StaleError(f"rows of part {part} are missing in {self.rows.path}: remove that folder and run again")
+        return found
+
     def read(self, part: int, columns: list[str] | None = None, batch_rows: int = 8192) -> Iterator[pa.RecordBatch]:
-        """The rows of a part that still stand, in order; `columns` besides the key columns (None: all)."""
+        """The rows of a part that still stand, in order; `columns` besides the key columns (None: all that are there)."""
         gone = self.gone(part)
         wanted = None if columns is None else KEY_COLUMNS + [c for c in columns if c not in KEY_COLUMNS]
-        for piece in self.rows.pieces(part):
-            with pq.ParquetFile(piece) as file:
+        for piece in self.pieces(part):
+            with sound(piece), pq.ParquetFile(piece) as file:
                 for batch in file.iter_batches(batch_rows, columns=wanted):
                     stays = keep_mask(batch.column(ID).to_numpy(), gone)
                     yield batch if stays.all() else batch.filter(pa.array(stays))
 
     def number(self, name: str, part: int) -> pa.Table | None:
         """Columns id and `name` for the rows of a part, from the stage that computed it or the data; None if nowhere."""
-        for known, folder, kind in reversed(self.numbers):
+        for known, folder, where in reversed(self.numbers):
             if known == name:
-                return pq.read_table(folder.file(kind, part), columns=[ID, name])
-        tables = [pq.read_table(p, columns=[ID, name]) for p in self.rows.pieces(part)]
+                return read(folder.file(where, part), [ID, name])
+        tables = [read(p, [ID, name]) for p in self.pieces(part) if name in pq.read_schema(p).names]
         return pa.concat_tables(tables, promote_options="permissive") if tables else None
+
+
+def read(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """A file that a finished stage left. Raises StaleError where it is gone or damaged."""
+    with sound(path):
+        return pq.read_table(path, columns=columns)
+
+
+def texts(batch: pa.RecordBatch, key: str, where: str) -> pa.StringArray:
+    """The text column of a batch; where no row has it, nulls. Raises OperatorError where it holds something else than text."""
+    if key not in batch.schema.names or pa.types.is_null(batch.schema.field(key).type):
+        return pa.nulls(len(batch), pa.string())
+    column = batch.column(key)
+    if not pa.types.is_string(column.type):
+        raise OperatorError(f"{where}: column {key!r} is {kind(column.type)}, not text")
+    return column
 
 
 def keep_mask(ids: np.ndarray, gone: np.ndarray) -> np.ndarray:
@@ -79,7 +105,7 @@ def lookup(table: pa.Table, name: str, ids: np.ndarray) -> np.ndarray:
     """float64[n]: the number of each id; NaN where there is none."""
     known = table.column(ID).to_numpy()
     order = np.argsort(known, kind="stable")
-    values = pc.cast(table.column(name), pa.float64()).to_numpy(zero_copy_only=False)
+    values = pc.cast(table.column(name), pa.float64(), safe=False).to_numpy(zero_copy_only=False)  # 2^53 and more round
     if not len(known):
         return np.full(len(ids), np.nan)
     at = order[np.minimum(np.searchsorted(known, ids, sorter=order), len(known) - 1)]

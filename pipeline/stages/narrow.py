@@ -6,15 +6,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from .. import ledger
-from ..batch import excerpt
+from ..decide import excerpt
 from ..errors import LostRowError
 from ..ledger import ID, KEY_COLUMNS
 from ..workspace import StageFolder, write_table
-from .lineage import Lineage
+from .lineage import Lineage, read, texts
 from .rows import by_step, write_narrow
 
 # A decision: who leaves, and what its ledger line says besides.
@@ -53,7 +51,7 @@ class LedgerTask:
         return known if known is not None else self._do(part)
 
     def _do(self, part: int) -> dict[str, Any]:
-        decided = pq.read_table(self.decisions, memory_map=True)
+        decided = read(self.decisions)
         gone = decided.column(ID).to_numpy()
         lines, rows_in, rows_out = [], 0, 0
         for batch in self.before.read(part, [self.text_key]):
@@ -65,7 +63,8 @@ class LedgerTask:
                 lines.append(self._lines(batch.filter(pa.array(leaves)), decided.take(pa.array(at[leaves]))))
         left = pa.concat_tables(lines) if lines else ledger.SCHEMA.empty_table()
         if rows_in != rows_out + len(left):
-            raise LostRowError(f"step {self.step} ({self.op}), part {part}: {rows_in} rows in, {rows_out} out, {len(left)} in the ledger")
+            told = f"{rows_in} rows in, {rows_out} out, {len(left)} in the ledger"
+            raise LostRowError(f"step {self.step} ({self.op}), part {part}: {told}")
         write_narrow(self.folder, "ledger", part, left)
         return self.folder.finish_part(part, {"rows_in": rows_in, "rows_out": rows_out, "left": len(left), "by": by_step(left)})
 
@@ -74,7 +73,7 @@ class LedgerTask:
         told: dict[str, Any] = {c: rows.column(c) for c in KEY_COLUMNS}
         told |= {f.name: decided.column(f.name) for f in DECISION if f.name != ID}
         told |= {"step": pa.repeat(pa.scalar(self.step, pa.int32()), n), "op": pa.repeat(self.op, n)}
-        told["excerpt"] = excerpt(pc.cast(rows.column(self.text_key), pa.string()))
+        told["excerpt"] = excerpt(texts(rows, self.text_key, f"step {self.step} ({self.op})"))
         return pa.Table.from_pydict(told, schema=ledger.SCHEMA)
 
 

@@ -1,7 +1,10 @@
 """A pass over the text: read (or take up where the last pass left off), map, score, decide; write what stays."""
 
+import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +14,9 @@ from .. import corpus, ledger
 from ..batch import Outcome, Steps
 from ..corpus import Split
 from ..engines.base import Counts, Engine
-from ..errors import LostRowError, ReadError
+from ..errors import LostRowError, ReadError, StaleError
+from ..formats.places import is_remote, local_path
+from ..ledger import POSITION, SOURCE
 from ..plan import Stage
 from ..recipe import Recipe
 from ..workspace import StageFolder, atomically
@@ -39,11 +44,12 @@ class RowsTask:
         for half_done in self.folder.pieces(part):  # a piece of an attempt that died before its mark
             half_done.unlink()
         batches = _Counted(self._batches(part))
-        writer = _Writer(self.folder, part)
+        writer = _Writer(self.folder, part, self.steps.stats_schema())
         writer.write(self.steps(batches))
         record = writer.close() | {"rows_in": batches.rows}
         if record["rows_in"] != record["rows_out"] + record["left"]:
-            raise LostRowError(f"part {part}: {record['rows_in']} rows in, {record['rows_out']} out, {record['left']} in the ledger")
+            told = f"{record['rows_in']} rows in, {record['rows_out']} out, {record['left']} in the ledger"
+            raise LostRowError(f"part {part}: {told}")
         return self.folder.finish_part(part, record)
 
     def _batches(self, part: int) -> Iterator[pa.RecordBatch]:
@@ -70,13 +76,13 @@ class _Counted:
 class _Writer:
     """Streams outcomes into rows, stats and ledger files; a new piece of rows begins where the columns change."""
 
-    def __init__(self, folder: StageFolder, part: int) -> None:
-        self.folder, self.part, self.piece = folder, part, 0
+    def __init__(self, folder: StageFolder, part: int, numbers: pa.Schema) -> None:
+        self.folder, self.part, self.numbers, self.piece = folder, part, numbers, 0
         self.stats: list[pa.RecordBatch] = []
         self.left: list[pa.RecordBatch] = []
         self.rows: list[pa.RecordBatch] = []
+        self.changed: Counter[int] = Counter()
         self.rows_out = self.bytes_out = self.held = 0
-        self.by: dict[str, int] = {}
 
     def write(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
@@ -86,25 +92,24 @@ class _Writer:
             self.held += outcome.rows.nbytes
             self.stats.append(outcome.stats)
             self.left.append(outcome.left)
+            self.changed.update(outcome.changed)
 
     def _flush(self) -> None:
         table = pa.Table.from_batches(self.rows)
         self.rows_out += len(table)
         self.bytes_out += table.nbytes
         path = self.folder.path / "rows" / f"part-{self.part:05d}-{self.piece:03d}.parquet"
-        atomically(path, lambda tmp: pq.write_table(table, tmp, compression="zstd", compression_level=1, use_dictionary=[ledger.SOURCE]))
+        atomically(path, lambda tmp: pq.write_table(table, tmp, compression="zstd", compression_level=1, use_dictionary=[SOURCE]))
         self.piece, self.rows, self.held = self.piece + 1, [], 0
 
     def close(self) -> dict[str, Any]:
         if self.rows:
             self._flush()
         left = pa.Table.from_batches(self.left, ledger.SCHEMA)
-        if self.stats:
-            write_narrow(self.folder, "stats", self.part, pa.Table.from_batches(self.stats))
-        else:
-            write_narrow(self.folder, "stats", self.part, pa.schema(ledger.KEY_FIELDS).empty_table())
+        write_narrow(self.folder, "stats", self.part, pa.Table.from_batches(self.stats, self.numbers))
         write_narrow(self.folder, "ledger", self.part, left)
-        return {"rows_out": self.rows_out, "left": len(left), "bytes_out": self.bytes_out, "by": by_step(left)}
+        counts = {"rows_out": self.rows_out, "left": len(left), "bytes_out": self.bytes_out, "pieces": self.piece}
+        return counts | {"by": by_step(left), "changed": {str(k): n for k, n in self.changed.items()}}
 
 
 def run(
@@ -113,30 +118,51 @@ def run(
     """The whole stage; answers its record."""
     steps = Steps(stage.steps, stage.pins, asked.text_keys, asked.name, tolerate=asked.set_aside is not None)
     task = RowsTask(folder, steps, asked.batch_rows, before, () if before else splits)
-    records = engine.map(task, range(len(splits)), _Allowance(folder, asked.set_aside, told))
+    allowance = _Allowance(folder, asked.set_aside, told, (before.rows.record or {}).get("aside", 0) if before else 0)
+    found = {} if before else _state(splits)
+    records = engine.map(task, range(len(splits)), allowance)
     if before is None:
+        _unchanged(splits, found, folder)
         pieces = [(p, splits[part].source) for part in range(len(splits)) for p in folder.pieces(part)]
         corpus.unify([pq.read_schema(p) for p, _ in pieces], [source for _, source in pieces])
-    return {"records": records}
+    return {"records": records, "aside": allowance.aside}
+
+
+def _state(splits: tuple[Split, ...]) -> dict[str, tuple[int, int]]:
+    """url -> size and time of last change of every local input file."""
+    files = {url for s in splits for url, _ in (s.parts or ((s.url, s.source),)) if not is_remote(url)}
+    return {url: (stat.st_size, stat.st_mtime_ns) for url in sorted(files) if (stat := local_path(url).stat())}
+
+
+def _unchanged(splits: tuple[Split, ...], found: dict[str, tuple[int, int]], folder: StageFolder) -> None:
+    """Raises StaleError where an input has changed while it was read: what was read of it is of no known content."""
+    now, planned = _state(splits), {s.url: s.size for s in splits if not s.parts}
+    changed = [url for url in now if now[url] != found[url] or now[url][0] != planned.get(url, now[url][0])]
+    if changed:
+        shutil.rmtree(folder.path)
+        names = ", ".join(Path(url).name for url in changed[:3]) + (" ..." if len(changed) > 3 else "")
+        raise StaleError(f"{names} changed while it was read: nothing of this pass is kept; run again when it is written")
 
 
 class _Allowance:
-    """Counts the rows set aside and stops the run when there are more than the recipe allows."""
+    """Counts the rows set aside, over all passes, and stops the run when there are more than the recipe allows."""
 
-    def __init__(self, folder: StageFolder, allowed: int | None, told: Told) -> None:
-        self.folder, self.allowed, self.told, self.aside = folder, allowed, told, 0
+    def __init__(self, folder: StageFolder, allowed: int | None, told: Told, before: int) -> None:
+        self.folder, self.allowed, self.told, self.aside = folder, allowed, told, before
 
     def __call__(self, counts: Counts) -> None:
         self.aside += sum(n for what, n in counts["by"].items() if what.endswith(" error"))
         if self.allowed is not None and self.aside > self.allowed:
-            raise ReadError(f"more than {self.allowed} rows could not be worked on (on_error: set_aside). The first of them:\n" + "\n".join(self._first()))
+            first = "\n".join(self._first())
+            raise ReadError(f"more than {self.allowed} rows could not be worked on (on_error: set_aside). Among them:\n{first}")
         self.told(counts)
 
     def _first(self) -> list[str]:
         notes: list[str] = []
         for path in sorted((self.folder.path / "ledger").glob("part-*.parquet")):
-            table = pq.read_table(path, columns=["reason", "note"], filters=[("reason", "=", "error")])
-            notes += table.column("note").to_pylist()
+            for r in pq.read_table(path, filters=[("reason", "=", "error")]).to_pylist():
+                place = f"{r[SOURCE]} at {r[POSITION]}, step {r['step']} ({r['op']}): " if r["step"] else ""
+                notes.append(f"{place}{r['note']}")
         return notes[:5]
 
 

@@ -1,10 +1,10 @@
 """Selection: a pool of ids, vectors and numbers in, a choice out; those not chosen go to the ledger with rank and cluster."""
 
+import math
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ...selectors.base import Pool, Selection, Selector
 from ..engines.base import Engine
@@ -14,11 +14,13 @@ from ..plan import Stage
 from ..steps import Step
 from ..workspace import StageFolder, read_json, write_json, write_table
 from .embed import matrix
-from .lineage import Lineage, Told, part_numbers
+from .lineage import Lineage, Told, part_numbers, read
 from .narrow import LedgerTask, decisions, write_decisions
 
 
-def run(stage: Stage, folder: StageFolder, before: Lineage, engine: Engine, parts: range, told: Told, seed: int, recipe: str) -> dict[str, Any]:
+def run(
+    stage: Stage, folder: StageFolder, before: Lineage, engine: Engine, parts: range, told: Told, seed: int, recipe: str
+) -> dict[str, Any]:
     """The whole stage; answers its record."""
     step = stage.steps[0]
     if not (folder.path / "decisions.parquet").exists():
@@ -52,16 +54,18 @@ def _pool(step: Step, before: Lineage, parts: range) -> Pool:
             found.append(part_numbers(before, part, str(columns[key]), here))
         if "embedding" in op.needs:
             vectors.append(_vectors(before, part, here))
+    if "embedding" in op.needs and not vectors:  # a corpus without parts
+        vectors.append(np.empty((0, 1), np.float32))
     return Pool(
-        np.concatenate(ids), np.concatenate(vectors) if vectors else None,
-        **{k: _all_there(np.concatenate(v), str(columns[k]), k) for k, v in numbers.items()},
+        np.concatenate([np.empty(0, np.int64), *ids]), np.concatenate(vectors) if vectors else None,
+        **{k: _all_there(np.concatenate([np.empty(0), *v]), str(columns[k]), k) for k, v in numbers.items()},
     )
 
 
 def _vectors(before: Lineage, part: int, ids: np.ndarray) -> np.ndarray:
     if before.vectors is None:
         raise ValueError("no vectors: put a text_embedding_mapper step before it")
-    table = pq.read_table(before.vectors.file("vectors", part))
+    table = read(before.vectors.file("vectors", part))
     known = table.column(ID).to_numpy()
     order = np.argsort(known)
     return matrix(table.column("vector"))[order[np.searchsorted(known, ids, sorter=order)]]
@@ -89,7 +93,7 @@ def _budget(step: Step, pool: Pool) -> float:
     share = step.extra["select_ratio"]
     limits = [len(pool) if step.extra["select_num"] is None else step.extra["select_num"]]
     if share is not None:
-        limits.append(int(share * len(pool)))
+        limits.append(math.floor(share * len(pool) + 1e-9))  # 0.29 of 100 is 28.999999999999996 in floats
     return float(min(limits))
 
 
@@ -108,7 +112,8 @@ def _write(step: Step, folder: StageFolder, pool: Pool, chosen: Selection, budge
     out = np.flatnonzero(~picked)
     told = [", ".join(f"{k} {notes[k][i]:.4g}" if notes[k].dtype.kind == "f" else f"{k} {notes[k][i]}" for k in notes) for i in out]
     spent = float(pool.cost[chosen.index].sum()) if pool.cost is not None else float(len(chosen.index))
-    write_json(folder.path / "facts.json", {"budget": budget, "spent": spent, "pool": len(pool), "picked": len(chosen.index), **dict(chosen.facts)})
-    write_decisions(folder, decisions(pool.ids[out], reason="not_selected", stat="rank" if "rank" in notes else None,
-                                      value=notes["rank"][out].astype(float) if "rank" in notes else None,
+    facts = {"budget": budget, "spent": spent, "pool": len(pool), "picked": len(chosen.index), **dict(chosen.facts)}
+    write_json(folder.path / "facts.json", facts)
+    rank = notes["rank"][out].astype(float) if "rank" in notes else None
+    write_decisions(folder, decisions(pool.ids[out], reason="not_selected", stat="rank" if "rank" in notes else None, value=rank,
                                       bound=f"budget {budget:g}", note=told))

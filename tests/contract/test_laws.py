@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+
 from tamis.pipeline.formats import splits
 from tamis.pipeline.ledger import ID
 from tamis.pipeline.run import run

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+
 from tamis.operators import catalog
 from tamis.operators.base import Operator
 from tamis.pipeline import resources

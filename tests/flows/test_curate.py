@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
+
 from tamis.flows.curate import curate
 from tamis.pipeline.errors import RecipeError
 from tamis.pipeline.run import run

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tamis.operators.dedup.components import components
 from tamis.operators.dedup.edges import REACH, jaccard, link, suspects
 from tamis.operators.dedup.minhash import minhash_keys

@@ -11,6 +11,7 @@ import pytest
 import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tamis.operators.base import declared
 from tamis.operators.dedup.components import components
 from tamis.operators.dedup.edges import link

@@ -10,6 +10,7 @@ import pytest
 import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tamis.operators.base import declared
 from tamis.operators.dedup.bands import balanced_bands, candidate_probability, verified_bands
 from tamis.operators.dedup.components import components

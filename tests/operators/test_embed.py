@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tamis.operators.base import declared
 from tamis.operators.embed.batching import MULTIPLE, batches, padded
 from tamis.operators.embed.sentence import SentenceEncoder, embedding

@@ -42,7 +42,7 @@ def decision(op: Operator, params: dict[str, Any]) -> Range:
 
 
 def test_all_that_was_recorded_is_replayed() -> None:
-    assert len(CASES) == 62 and {case["id"].split("#")[0] for case in CASES} == set(NAMES)
+    assert len(CASES) == 64 and {case["id"].split("#")[0] for case in CASES} == set(NAMES)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])

@@ -7,6 +7,7 @@ import planted
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tamis.operators import catalog
 from tamis.operators.base import Range
 from tamis.pipeline import analyze, recipe

@@ -16,6 +16,7 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tamis.pipeline.corpus import ERROR, Split, conform, cut, discover, peek_schema, read, row_ids, unify
 from tamis.pipeline.errors import ReadError, RecipeError
 from tamis.pipeline.formats import jsonl, lines

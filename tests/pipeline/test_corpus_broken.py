@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+
 from tamis.pipeline.corpus import ERROR, Source, cut, discover, peek_schema, read
 from tamis.pipeline.errors import ReadError, RecipeError
 from tamis.pipeline.formats import lines

@@ -4,6 +4,7 @@ import itertools
 from pathlib import Path
 
 import pytest
+
 from tamis.pipeline.corpus import cut, discover, peek_schema
 from tamis.pipeline.errors import RecipeError
 from tamis.pipeline.formats.kinds import counted, format_of, suffix_of

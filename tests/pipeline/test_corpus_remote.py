@@ -8,6 +8,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from tamis.pipeline.corpus import cut, discover, peek_schema, read
 from tamis.pipeline.errors import ReadError, RecipeError
 from tamis.pipeline.export import export

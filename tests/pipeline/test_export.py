@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tamis.pipeline.errors import RecipeError
 from tamis.pipeline.export import ContentHash, Exporter, dataset_card, export, file_suffix
 from tamis.pipeline.formats import writers

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from tamis.operators.base import Range
 from tamis.pipeline import recipe
 from tamis.pipeline.errors import RecipeError

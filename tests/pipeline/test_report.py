@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tamis.operators.base import COUNT, LENGTH, RATIO, Range
 from tamis.pipeline.ledger import ID, POSITION
 from tamis.pipeline.reporting import atlas, choice, numbers, svg, words

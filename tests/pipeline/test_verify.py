@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+
 from tamis.pipeline import verify
 from tamis.pipeline.errors import TamisError
 from tamis.pipeline.ledger import ID

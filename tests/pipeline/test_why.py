@@ -5,6 +5,7 @@ from pathlib import Path
 import planted
 import pyarrow.parquet as pq
 import pytest
+
 from tamis.pipeline import why
 from tamis.pipeline.errors import TamisError
 from tamis.pipeline.ledger import ID

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tamis.selectors.parts.draw import gumbel_top, quality_logits, uniform
 
 

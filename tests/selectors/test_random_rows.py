@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from tamis.selectors.base import Pool
 from tamis.selectors.baselines import random_rows
 
