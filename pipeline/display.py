@@ -60,7 +60,7 @@ class _Bars:
 
     def advance(self, counts: Counts) -> None:
         assert self.task is not None
-        self.rows += counts.get("rows_in", counts.get("rows", 0))
+        self.rows += int(counts.get("rows_in") or counts.get("rows") or 0)
         speed = self.rows / max(time.perf_counter() - self.began, 1e-3)
         task = self.bars.tasks[self.task]
         if task.completed + 1 > (task.total or 0):  # a second pass over the same parts
