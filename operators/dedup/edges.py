@@ -6,16 +6,21 @@ reach a threshold. Exact deduplication has one key a row and the second half of 
 edge at threshold 1 means equality; MinHash has band keys and shingle hashes.
 
 The edges given are enough to span every cluster, not all pairs: a bucket of a million rows costs a million steps, not
-their square. Rows with the same keys and set are one row at first. Then each row of a bucket is compared with the
+their square. Rows with the same shared keys and set are one row at first. Then each row of a bucket is compared with the
 `REACH` before it, in the order of their smallest shingle, so that near-duplicates stand together in a large bucket.
+
+`link` does all of it in memory. A corpus larger than that is cut: `grouped` works on any range of keys, `joined` on any
+union of candidate components, and what they find together is what `link` finds on the whole, edge by edge.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 
-from ..kernels.buckets import alike, first_same, list_hashes, repeated
+from ..kernels import buckets as kernels
 from ..kernels.jaccard import similarities
 
 REACH = 64  # a bucket of up to REACH + 1 different rows is compared in full
@@ -39,6 +44,24 @@ class Edges:
         return len(self.a)
 
 
+@dataclass(frozen=True)
+class Buckets:
+    """The keys that at least two different rows share, ascending.
+
+    Attributes:
+        keys: uint64[g].
+        rows: int64[m]; the rows of bucket i are `rows[bounds[i]:bounds[i + 1]]`, distinct and ascending.
+        bounds: int64[g + 1].
+    """
+
+    keys: np.ndarray
+    rows: np.ndarray
+    bounds: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
 def lists(column: pa.ListArray) -> Lists:
     """(values uint64, start int64[n], end int64[n]) of a list<uint64> or large_list column; a null list is empty.
 
@@ -55,26 +78,23 @@ def lists(column: pa.ListArray) -> Lists:
     return np.asarray(column.values), start, end
 
 
-def _buckets(keys: Lists) -> tuple[np.ndarray, np.ndarray]:
-    """(rows, bounds): bucket g, rows of one key, ascending, at least two, is `rows[bounds[g]:bounds[g + 1]]`."""
-    values, rows = repeated(*keys)
-    order = np.argsort(values, kind="stable")
-    values, rows = values[order], rows[order]
-    fresh = np.ones(len(values), bool)
-    fresh[1:] = values[1:] != values[:-1]
-    begin = np.flatnonzero(fresh)
-    size = np.diff(np.append(begin, len(values)))
-    shared = rows[begin] != rows[begin + size - 1]
-    return rows[np.repeat(shared, size)], np.append(0, np.cumsum(size[shared]))
+def grouped(keys: np.ndarray, rows: np.ndarray) -> Buckets:
+    """The buckets of a table of `keys` uint64[m] and the int64[m] `rows` that have them, in any order.
+
+    Cost: 2 to 4 bytes a key, and 32 for each that is shared.
+    """
+    keys, rows = kernels.repeated(keys, rows)
+    order = np.argsort(keys)
+    return Buckets(*kernels.runs(keys[order], rows[order]))
 
 
 def suspects(keys: pa.ListArray) -> np.ndarray:
     """bool[n]: the rows that share a key with another row.
 
-    Null: false. Cost: 2 to 4 bytes a key, and 32 for each that is shared.
+    Null: false. Cost: 16 bytes a key, and 32 for each that is shared.
     """
     marks = np.zeros(len(keys), bool)
-    marks[_buckets(lists(keys))[0]] = True
+    marks[grouped(*kernels.flat(*lists(keys))).rows] = True
     return marks
 
 
@@ -87,37 +107,81 @@ def link(keys: pa.ListArray, sets: pa.ListArray | None, threshold: float = 1.0) 
     differ or `threshold` is not in (0, 1].
     Cost: one pass over the keys, one sort of the shared ones, `REACH` comparisons a row and bucket at most.
     """
-    if not 0.0 < threshold <= 1.0:
-        raise ValueError(f"the threshold must be above 0 and at most 1, it is {threshold}")
     if sets is not None and len(sets) != len(keys):
         raise ValueError(f"{len(keys)} rows of keys, {len(sets)} of sets")
-    by_key = lists(keys)
-    nothing = np.zeros(len(keys), np.int64)
-    by_set = (by_key[0], nothing, nothing) if sets is None else lists(sets)  # all empty
-    takes_part = by_key[2] > by_key[1]
-    if sets is not None:
-        takes_part &= by_set[2] > by_set[1]
-    first, ranked = _different(by_key, by_set, np.flatnonzero(takes_part))
-    ranked_sets = (by_set[0], by_set[1][ranked], by_set[2][ranked])
-    members, bounds = _buckets((by_key[0], by_key[1][ranked], by_key[2][ranked]))
-    verified = (threshold, REACH) if sets is not None else (-1.0, 1)
-    x, y, value = alike(members, bounds, len(ranked), ranked_sets, *verified)
+    found = grouped(*kernels.flat(*lists(keys)))
+    if sets is None:
+        _check(threshold)
+        return ascending(*spanned(found, np.arange(len(keys))))
+    return joined(found, lists(sets), threshold)
+
+
+def spanned(buckets: Buckets, parent: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(a, b, NaN) of edges that span the buckets beyond what `parent` int64[n] joins already; it is brought up to date.
+
+    `parent` is a forest in which the smallest row of a tree is its root, at first `np.arange(n)`.
+    """
+    a, b = kernels.spanning(parent, buckets.rows, buckets.bounds)
+    return a, b, np.full(len(a), np.nan)
+
+
+def joined(
+    buckets: Buckets, sets: Lists, threshold: float, *, most: int = 1 << 62, relieve: Callable[[], None] = lambda: None
+) -> Edges:
+    """`link` for rows whose buckets are known: rows are 0 to n - 1, and `sets` holds the set of each.
+
+    `sets` may be memory-mapped: `relieve` is called whenever about `most` bytes of them have been looked at.
+    Raises ValueError where `threshold` is not in (0, 1].
+    """
+    _check(threshold)
+    values, start, end = sets
+    sums = kernels.key_sums(buckets.keys, buckets.rows, buckets.bounds, len(start))
+    hashes = sums.copy()
+    for low, high in _stretches(8 * (end - start), most):
+        kernels.list_hashes(values, start[low:high], end[low:high], hashes[low:high])
+        relieve()
+    rows = np.flatnonzero((sums != 0) & (end > start))
+    order, first, leader = rows[np.argsort(hashes[rows], kind="stable")], np.full(len(start), -1), -1
+    for low, high in _stretches(8 * (end - start)[order], most):
+        leader = kernels.first_same(order[low:high], leader, hashes, sums, sets, first)
+        relieve()
+    kept = rows[first[rows] == rows]
+    kept = kept[np.lexsort((hashes[kept], values[start[kept]]))]
+    rank = np.full(len(start), -1)
+    rank[kept] = np.arange(len(kept))
+    members, bounds = kernels.ranked(buckets.rows, buckets.bounds, rank)
+    by_rank = values, start[kept], end[kept]
+    parent, found = np.arange(len(kept)), []
+    for places in _stretches(8 * (by_rank[2] - by_rank[1])[members], most):
+        found.append(kernels.alike(members, bounds, places, parent, by_rank, threshold, REACH))
+        relieve()
     same = np.flatnonzero((first >= 0) & (first != np.arange(len(first))))
-    a = np.concatenate([np.minimum(ranked[x], ranked[y]), first[same]])
-    b = np.concatenate([np.maximum(ranked[x], ranked[y]), same])
-    similarity = np.concatenate([value, np.full(len(same), np.nan if sets is None else 1.0)])
+    x, y, value = (np.concatenate(column) for column in zip(*found, strict=True)) if found else (kept[:0], kept[:0], np.empty(0))
+    return ascending(
+        np.append(kept[x], first[same]), np.append(kept[y], same), np.append(value, np.ones(len(same)))
+    )
+
+
+def _check(threshold: float) -> None:
+    if not 0.0 < threshold <= 1.0:
+        raise ValueError(f"the threshold must be above 0 and at most 1, it is {threshold}")
+
+
+def _stretches(sizes: np.ndarray, most: int) -> list[tuple[int, int]]:
+    """(low, high) of consecutive stretches of `sizes` that add up to about `most` each."""
+    if not len(sizes):
+        return []
+    ends = np.cumsum(sizes)
+    cuts = np.searchsorted(ends, np.arange(1, int(ends[-1]) // most + 1) * most)
+    cuts = np.unique(np.concatenate([[0], cuts + 1, [len(sizes)]]).clip(0, len(sizes)))
+    return list(pairwise(cuts.tolist()))
+
+
+def ascending(a: np.ndarray, b: np.ndarray, similarity: np.ndarray) -> Edges:
+    """Edges with the smaller row first, in the order of (a, b)."""
+    a, b = np.minimum(a, b), np.maximum(a, b)
     order = np.lexsort((b, a))
     return Edges(a[order], b[order], similarity[order])
-
-
-def _different(by_key: Lists, by_set: Lists, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(first, ranked): the first row like each row (-1: takes no part), and those firsts by (smallest shingle, hash)."""
-    hashes = np.zeros(len(by_key[1]), np.uint64)
-    list_hashes(*by_key, hashes)
-    list_hashes(*by_set, hashes)
-    first = first_same(rows[np.argsort(hashes[rows], kind="stable")], hashes, by_key, by_set)
-    kept = rows[first[rows] == rows]
-    return first, kept[np.lexsort((hashes[kept], by_set[0][by_set[1][kept]]))]
 
 
 def jaccard(sets: pa.ListArray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
