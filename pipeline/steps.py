@@ -1,6 +1,7 @@
 """One entry of a recipe's `process` list, typed: the operator, its settings, the range of values that stays."""
 
 import inspect
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -111,6 +112,8 @@ def declared_settings(op: Operator | Selector) -> dict[str, tuple[Any, Any]]:
 
 def typed(name: str, annotation: Any, value: Any) -> Any:
     """`value` as `annotation`, strictly, but 1e5 is an int and 3 is a float. Raises ValueError in one sentence."""
+    if isinstance(value, float) and not math.isfinite(value):  # no bound and no budget; and JSON has neither
+        raise ValueError(f"{name} must be {in_words(annotation)}, not {value}")
     if _admits(annotation, int) and isinstance(value, float) and value.is_integer():
         value = int(value)
     elif isinstance(value, int) and not isinstance(value, bool) and _admits(annotation, float) and not _admits(annotation, int):
