@@ -153,17 +153,17 @@ def _gather(
     suggested: bool, began: float,
 ) -> Analysis:
     """The numbers read back, one filter at a time."""
-    ends, found, chosen, removes = spreads.read_ends(home), [], {}, {}
+    ends, found, chosen, told, removes = spreads.read_ends(home), [], {}, {}, {}
     for step, values, labels, spread in spreads.columns(home, stage.steps):
         op = step.op
         assert isinstance(op, Operator) and step.keep is not None
-        chosen[step.number] = suggest.bounds(op, values, spread)
+        chosen[step.number], told[step.number] = suggest.bounds(op, values, spread), spread
         would = spreads.outside(step, chosen[step.number], values, labels)
         removes[step.number] = int(would.sum()), len(values)
         shown = replace(step, keep=chosen[step.number]) if suggested else step
         found.append(_number(shown, values, labels, spread, would if suggested else None, ends))
-    told = suggest.suggestion(stage.steps, chosen, removes, list(asked.dataset_path), asked.text_keys[0])
-    return Analysis(what, record["rows_in"], record["left"], found, skipped, told, suggested, time.perf_counter() - began)
+    words = suggest.suggestion(stage.steps, chosen, told, removes, list(asked.dataset_path), asked.text_keys[0])
+    return Analysis(what, record["rows_in"], record["left"], found, skipped, words, suggested, time.perf_counter() - began)
 
 
 def _number(

@@ -99,10 +99,10 @@ def told(record: Mapping[str, Any], reused: bool) -> str:
 def summary(console: Console, manifest: Mapping[str, Any]) -> None:
     """What happened at each step, and where things lie."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    roomy = console.width >= 110
-    for name in ("", "step", "stays", "in", "left", "out", *(["why"] if roomy else [])):
-        number = name in ("", "in", "left", "out")
-        table.add_column(name, justify="right" if number else "left", no_wrap=name != "why", overflow="fold")
+    roomy, narrow = console.width >= 110, console.width < 90
+    for name in ("", "step", *([] if narrow else ["stays"]), "in", "left", "out", *(["why"] if roomy else [])):
+        number = name in ("", "in", "left", "out")  # never cut: where there is no room, names are folded
+        table.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold")
     for step in manifest["steps"]:
         left = sum(step["left"].values())
         why = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in step["left"].items())
@@ -111,7 +111,8 @@ def summary(console: Console, manifest: Mapping[str, Any]) -> None:
             why = f"{facts['changed']:,} texts changed"
         if "clusters" in facts and step["kind"] == "deduplicator":
             why += f" ({facts['clusters']:,} clusters)" if left else ""
-        table.add_row(str(step["step"] or ""), step["op"], step.get("keep", ""), f"{step['rows_in']:,}",
+        stays = [] if narrow else [step.get("keep", "")]
+        table.add_row(str(step["step"] or ""), step["op"], *stays, f"{step['rows_in']:,}",
                       f"{left:,}" if left else "", f"{step['rows_out']:,}", *([why] if roomy else []))
     console.print(table)
     folder = Place.of(manifest["recipe"]["export_path"]).run
@@ -140,7 +141,7 @@ def plan(console: Console, planned: Plan) -> None:
         for step in stage.steps:
             stays = f"stays: {step.keep}" if step.keep else ""
             added = f"  -> {', '.join(step.stats)}" if step.stats else ""
-            console.print(f"  {step.number:>2} {step.name}({step.text_key}){added}  {stays}", markup=False)
+            console.print(f"  {step.number:>2} {step.name}({step.text_key}){added}  {stays}".rstrip(), markup=False)
         for pins in stage.pins:
             for pin in pins:
                 console.print(f"     {pin.kind}: {pin.path} sha256 {pin.sha256[:16]}", markup=False, style="dim")
@@ -168,9 +169,9 @@ def operators_page(console: Console, name: str) -> None:
 
 def ops(console: Console, name: str | None, as_json: bool) -> None:
     """`tamis ops [NAME]`."""
-    if as_json:
+    if as_json and name in (None, *steps.known_names()):
         print(json.dumps([r for r in operators_table() if name in (None, r["name"])], ensure_ascii=False))
-    elif name:
+    elif name is not None:
         operators_page(console, name)
     else:
         table = Table(box=None, header_style="bold", pad_edge=False)

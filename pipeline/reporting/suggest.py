@@ -23,12 +23,18 @@ def bounds(op: Operator, values: np.ndarray, told: Spread) -> Range:
     """
     assert op.unit is not None and op.keep is not None
     low, high = _sides(op)
-    whole = op.unit.suffix not in ("ratio", "score", "ppl")
+    whole = _whole(op)
     if told.min is None or told.max is None or told.p1 is None or told.p99 is None:
         return Range()
     least = _rounded(_inner(values, told.min, told.p1), whole) if low else told.min
     most = -_rounded(_inner(-values, -told.max, -told.p99), whole) if high else told.max
     return Range(least if least > told.min else None, most if most < told.max else None)
+
+
+def _whole(op: Operator) -> bool:
+    """Whether the number is a count, so that its bounds are whole numbers."""
+    assert op.unit is not None
+    return op.unit.suffix not in ("ratio", "score", "ppl")
 
 
 def _inner(values: np.ndarray, least: float, low: float) -> float:
@@ -59,9 +65,10 @@ def _rounded(value: float, whole: bool) -> float:
 
 
 def suggestion(
-    steps: Iterable[Step], chosen: Mapping[int, Range], removes: Mapping[int, tuple[int, int]], dataset: list[str], text_key: str
+    steps: Iterable[Step], chosen: Mapping[int, Range], told: Mapping[int, Spread], removes: Mapping[int, tuple[int, int]],
+    dataset: list[str], text_key: str,
 ) -> str:
-    """The recipe as YAML text. `removes`: step number -> rows that the bounds would remove alone, rows in all."""
+    """The recipe as YAML text. By step number, `removes`: rows that the bounds would remove alone, rows in all."""
     lines = [
         "# About 1 % of the corpus lies outside of each bound (up to 5 % where many rows share the extreme value): a place to",
         "# start, not an answer. Look at the rows at each bound before you believe it.",
@@ -70,23 +77,29 @@ def suggestion(
     ]
     for step in steps:
         if step.kind == "filter":
-            lines.append(_step(step, chosen[step.number], removes[step.number]))
+            lines.append(_step(step, chosen[step.number], told[step.number], removes[step.number]))
         elif step.kind == "mapper":
             lines.append(f"  - {step.name}: {_flow(_given(step))}")
     return "\n".join(lines) + "\n" if not lines[-1].endswith("process:") else "\n".join(lines) + " []\n"
 
 
-def _step(step: Step, keep: Range, removes: tuple[int, int]) -> str:
-    assert isinstance(step.op, Operator) and step.op.unit is not None
-    suffix = step.op.unit.suffix
-    told: dict[str, float | None] = {f"{side}_{suffix}": v for side, v in (("min", keep.min), ("max", keep.max)) if v is not None}
-    if not told:
+def _step(step: Step, keep: Range, told: Spread, removes: tuple[int, int]) -> str:
+    if keep.min is None and keep.max is None:
         return f"  # - {step.name}: nothing lies far enough outside to be cut"
-    # a bound that the operator would set by itself is opened, so that the recipe does what this page shows
-    if step.op.keep is not None:
-        default = {f"min_{suffix}": step.op.keep.min, f"max_{suffix}": step.op.keep.max}
-        told = {k: told.get(k) for k in default if k in told or default[k] is not None}
-    return f"  - {step.name}: {_flow(_given(step) | told)}  # removes {share(*removes)}"
+    return f"  - {step.name}: {_flow(_given(step) | _settings(step, keep, told))}  # removes {share(*removes)}"
+
+
+def _settings(step: Step, keep: Range, told: Spread) -> dict[str, float]:
+    """The bounds to write: those that cut; and on a side left open, where the operator's own would cut, the corpus's end."""
+    op = step.op
+    assert isinstance(op, Operator) and op.unit is not None and op.keep is not None
+    assert told.min is not None and told.max is not None
+    whole, low, high = _whole(op), keep.min, keep.max
+    if low is None and op.keep.min is not None and op.keep.min > told.min:
+        low = _rounded(told.min, whole)
+    if high is None and op.keep.max is not None and op.keep.max < told.max:
+        high = -_rounded(-told.max, whole)
+    return {f"{side}_{op.unit.suffix}": v for side, v in (("min", low), ("max", high)) if v is not None}
 
 
 def _given(step: Step) -> dict[str, object]:
