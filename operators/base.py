@@ -98,6 +98,8 @@ class Operator:
         unit, keep: of a filter: what its number means and which values stay by default.
         member: of a filter: (stat, setting): the stat must be one of the setting's values, where that is not empty.
         evidence: of a deduplicator: text -> list<uint64> sets for the exact check of candidates, or None (keys decide).
+        probe: of a deduplicator: text -> (keys, uint64[n] that two texts share with the probability of their likeness),
+            from one pass, or None: by it a sample of pairs is drawn that does not depend on the keys.
     """
 
     name: str
@@ -112,6 +114,7 @@ class Operator:
     keep: Range | None = None
     member: tuple[str, str] | None = None
     evidence: Callable[..., Any] | None = None
+    probe: Callable[..., Any] | None = None
 
     @property
     def summary(self) -> str:
@@ -174,13 +177,16 @@ def feature(function: Function) -> Function:
     return _mark("feature", None)(function)
 
 
-def deduplicator(name: str, *, evidence: Callable[..., Any] | None = None, version: int = 1) -> Callable[[Function], Function]:
+def deduplicator(
+    name: str, *, evidence: Callable[..., Any] | None = None, probe: Callable[..., Any] | None = None, version: int = 1
+) -> Callable[[Function], Function]:
     """Mark a function text -> list<uint64>: the keys of each row. Rows that share a key are candidates for one cluster.
 
     `evidence`, called with the same settings, answers list<uint64>: the sorted set by which candidates are compared
     exactly (Jaccard) before an edge counts. Without it, sharing a key is being equal.
+    `probe`, with the same settings, answers the keys and one more number: see `Operator.probe`.
     """
-    return _mark("deduplicator", name, version=version, evidence=evidence)
+    return _mark("deduplicator", name, version=version, evidence=evidence, probe=probe)
 
 
 def embedder(name: str, *, resources: Mapping[str, str], version: int = 1) -> Callable[[Function], Function]:

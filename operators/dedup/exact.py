@@ -5,12 +5,12 @@ import pyarrow as pa
 
 from ..base import deduplicator
 from ..kernels.exact import digests
-from .folding import as_lists, fold_table, texts
+from .folding import NO_TABLE, as_lists, fold_table, texts
 
 
 def _one_each(text: pa.StringArray, half: int, lowercase: bool, ignore_non_character: bool) -> pa.ListArray:
     column = texts(text, lowercase)
-    hashes = digests(column, fold_table(lowercase, ignore_non_character))[half]
+    hashes = digests(column, fold_table(lowercase, ignore_non_character), True)[half]
     return as_lists(hashes[column.valid], np.append(0, np.cumsum(column.valid)), text)
 
 
@@ -31,3 +31,11 @@ def exact_keys(text: pa.StringArray, *, lowercase: bool = False, ignore_non_char
     Shape: list<uint64>[n], one each. Empty: a key like any other, so empty and blank texts are duplicates. Null: null.
     """
     return _one_each(text, 0, lowercase, ignore_non_character)
+
+
+def text_digests(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
+    """Two independent 64-bit hashes uint64[n] of each text as it stands: equal texts, and only they, agree in both.
+
+    Null: 0.
+    """
+    return digests(texts(text, False), NO_TABLE, False)

@@ -1,5 +1,6 @@
 """Near-duplicates: texts that share most of their shingles (MinHash with banding, verified exactly)."""
 
+import numpy as np
 import pyarrow as pa
 
 from ..base import deduplicator
@@ -9,7 +10,27 @@ from .folding import as_lists
 from .shingles import Tokenization, reading, shingle_sets
 
 
-@deduplicator("document_minhash_deduplicator", evidence=shingle_sets)
+def minhash_probe(
+    text: pa.StringArray, *, tokenization: Tokenization = "space", window_size: int = 5, lowercase: bool = True,
+    ignore_pattern: str | None = None, num_permutations: int = 256, jaccard_threshold: float = 0.7,
+    num_bands: int | None = None, num_rows_per_band: int | None = None, tokenizer_model: str | None = None,
+    verify: bool = True,
+) -> tuple[pa.ListArray, np.ndarray]:
+    """(keys as of `minhash_keys`, uint64[n]: the smallest shingle of each text, from the same pass).
+
+    Two texts have the same smallest shingle with a probability of their Jaccard similarity, whatever the bands say: pairs
+    found by it are a sample by which the recall of the bands is measured. Without a shingle: the largest number there is.
+    """
+    bands, rows = bands_and_rows(jaccard_threshold, num_permutations, num_bands, num_rows_per_band, verify)
+    read = reading(
+        text, tokenization=tokenization, window_size=window_size, lowercase=lowercase, ignore_pattern=ignore_pattern,
+        tokenizer_model=tokenizer_model,
+    )
+    values, ends, smallest = kernels.band_keys(*read, bands, rows)
+    return as_lists(values, ends, text), smallest
+
+
+@deduplicator("document_minhash_deduplicator", evidence=shingle_sets, probe=minhash_probe)
 def minhash_keys(
     text: pa.StringArray, *, tokenization: Tokenization = "space", window_size: int = 5, lowercase: bool = True,
     ignore_pattern: str | None = None, num_permutations: int = 256, jaccard_threshold: float = 0.7,
@@ -25,10 +46,8 @@ def minhash_keys(
     Shape: list<uint64>[n], bands each. Empty: an empty list, as nothing is known of its likeness. Null: null.
     Raises ValueError for settings that make no sense. Source: Broder 1997; Leskovec et al., section 3.4.
     """
-    bands, rows = bands_and_rows(jaccard_threshold, num_permutations, num_bands, num_rows_per_band, verify)
-    read = reading(
+    return minhash_probe(
         text, tokenization=tokenization, window_size=window_size, lowercase=lowercase, ignore_pattern=ignore_pattern,
-        tokenizer_model=tokenizer_model,
-    )
-    values, ends = kernels.band_keys(*read, bands, rows)
-    return as_lists(values, ends, text)
+        num_permutations=num_permutations, jaccard_threshold=jaccard_threshold, num_bands=num_bands,
+        num_rows_per_band=num_rows_per_band, tokenizer_model=tokenizer_model, verify=verify,
+    )[0]

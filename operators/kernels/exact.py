@@ -1,4 +1,4 @@
-"""Numba: a 128-bit digest of each text, folded and stripped first."""
+"""Numba: a 128-bit digest of each text."""
 
 import numpy as np
 from numba import njit
@@ -8,8 +8,8 @@ from .folding import Texts, fold, scratch_size, stripped
 
 
 @njit(cache=True, nogil=True)
-def digests(texts: Texts, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two independent hashes uint64[n] of each text, folded by `table` and stripped; 0 for rows that are not valid."""
+def digests(texts: Texts, table: np.ndarray, strip: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Two independent hashes uint64[n] of each text, folded by `table` and stripped if asked; 0 for rows not valid."""
     n = len(texts.start)
     first, second = np.zeros(n, np.uint64), np.zeros(n, np.uint64)
     scratch = np.empty(scratch_size(texts), np.uint8)
@@ -17,12 +17,14 @@ def digests(texts: Texts, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if not texts.valid[row]:
             continue
         start, end = texts.start[row], texts.end[row]
-        if texts.patched[row]:
-            size = fold(texts.spare, start, end, table, scratch)
-            first[row], second[row] = digest(scratch, *stripped(scratch, 0, size))
-        elif len(table) > 0:
-            size = fold(texts.data, start, end, table, scratch)
-            first[row], second[row] = digest(scratch, *stripped(scratch, 0, size))
+        if texts.patched[row] or len(table) > 0:
+            source = texts.spare if texts.patched[row] else texts.data
+            start, end = 0, fold(source, start, end, table, scratch)
+            if strip:
+                start, end = stripped(scratch, start, end)
+            first[row], second[row] = digest(scratch, start, end)
         else:
-            first[row], second[row] = digest(texts.data, *stripped(texts.data, start, end))
+            if strip:
+                start, end = stripped(texts.data, start, end)
+            first[row], second[row] = digest(texts.data, start, end)
     return first, second

@@ -66,22 +66,26 @@ def permutations(count: int) -> tuple[np.ndarray, np.ndarray]:
 @njit(cache=True, nogil=True)
 def band_keys(
     texts: Texts, how: tuple[int, int, bool], tables: tuple[np.ndarray, np.ndarray], bands: int, rows: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """(keys uint64, offsets int64[n + 1]): `bands` keys for each valid row that has a shingle, none for the others.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(keys uint64, offsets int64[n + 1], smallest uint64[n]): `bands` keys for each valid row that has a shingle.
 
-    Key = hash(band number, its `rows` minima), so an equal key means the same band and the same values.
+    Key = hash(band number, its `rows` minima), so an equal key means the same band and the same values. `smallest` is
+    the smallest shingle hash, one more minimum that no band uses; without a shingle the largest number that there is.
     """
     n = len(texts.start)
     scratch = scratch_for(texts)
     a, b = permutations(bands * rows)
     minima, short = np.empty(len(a), np.uint32), np.empty(len(scratch[2]), np.uint32)
     keys, ends = np.empty(n * bands, np.uint64), np.zeros(n + 1, np.int64)
-    filled = 0
+    smallest, filled = np.full(n, ~np.uint64(0)), 0
     for row in range(n):
         count = shingle_row(texts, row, how, tables, scratch)
         if count > 0:
+            least = smallest[row]
             for i in range(count):
                 short[i] = scratch[2][i] >> _32
+                least = min(least, scratch[2][i])
+            smallest[row] = least
             minima[:] = np.uint32(0xFFFFFFFF)
             for first in range(0, len(a), BLOCK):
                 _lower_minima(short, count, a, b, minima, first)
@@ -92,7 +96,7 @@ def band_keys(
                 keys[filled] = mixed(h)
                 filled += 1
         ends[row + 1] = filled
-    return keys[:filled], ends
+    return keys[:filled], ends, smallest
 
 
 @njit(cache=True, nogil=True)
