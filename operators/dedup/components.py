@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..kernels.unionfind import labels
+from ..kernels.unionfind import packed as _packed
 
 
 def components(a: np.ndarray, b: np.ndarray, n: int) -> np.ndarray:
@@ -18,3 +19,12 @@ def components(a: np.ndarray, b: np.ndarray, n: int) -> np.ndarray:
     if len(a) and (min(a.min(), b.min()) < 0 or max(a.max(), b.max()) >= n):
         raise ValueError(f"edges lead from row {min(a.min(), b.min())} to {max(a.max(), b.max())}; rows are 0 to {n - 1}")
     return labels(a, b, n)
+
+
+def packed(parent: np.ndarray, weight: np.ndarray, most: int) -> np.ndarray:
+    """int32[n]: the block that each row belongs to, 0 upwards; -1 for a row that is alone in its tree.
+
+    `parent` int64[n] is a forest in which the smallest row of a tree is its root; trees go into blocks whole, in the order
+    of their roots, as many as weigh `most` together (a larger tree is a block of its own). `weight` int64[n].
+    """
+    return _packed(parent, weight, most)

@@ -137,12 +137,12 @@ def joined(
     values, start, end = sets
     sums = kernels.key_sums(buckets.keys, buckets.rows, buckets.bounds, len(start))
     hashes = sums.copy()
-    for low, high in _stretches(8 * (end - start), most):
+    for low, high in stretches(8 * (end - start), most):
         kernels.list_hashes(values, start[low:high], end[low:high], hashes[low:high])
         relieve()
     rows = np.flatnonzero((sums != 0) & (end > start))
     order, first, leader = rows[np.argsort(hashes[rows], kind="stable")], np.full(len(start), -1), -1
-    for low, high in _stretches(8 * (end - start)[order], most):
+    for low, high in stretches(8 * (end - start)[order], most):
         leader = kernels.first_same(order[low:high], leader, hashes, sums, sets, first)
         relieve()
     kept = rows[first[rows] == rows]
@@ -152,7 +152,7 @@ def joined(
     members, bounds = kernels.ranked(buckets.rows, buckets.bounds, rank)
     by_rank = values, start[kept], end[kept]
     parent, found = np.arange(len(kept)), []
-    for places in _stretches(8 * (by_rank[2] - by_rank[1])[members], most):
+    for places in stretches(8 * (by_rank[2] - by_rank[1])[members], most):
         found.append(kernels.alike(members, bounds, places, parent, by_rank, threshold, REACH))
         relieve()
     same = np.flatnonzero((first >= 0) & (first != np.arange(len(first))))
@@ -167,7 +167,7 @@ def _check(threshold: float) -> None:
         raise ValueError(f"the threshold must be above 0 and at most 1, it is {threshold}")
 
 
-def _stretches(sizes: np.ndarray, most: int) -> list[tuple[int, int]]:
+def stretches(sizes: np.ndarray, most: int) -> list[tuple[int, int]]:
     """(low, high) of consecutive stretches of `sizes` that add up to about `most` each."""
     if not len(sizes):
         return []

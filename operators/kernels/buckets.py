@@ -211,3 +211,18 @@ def _larger(values: np.ndarray, size: int) -> np.ndarray:
     out = np.empty(size, values.dtype)
     out[: len(values)] = values
     return out
+
+
+@njit(cache=True, nogil=True)
+def pairs_within(rows: np.ndarray, bounds: np.ndarray, reach: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """(a, b) int64: all pairs among the first `reach` rows of each bucket, bucket by bucket while they are below `most`."""
+    a, b, filled = np.empty(most, np.int64), np.empty(most, np.int64), 0
+    for g in range(len(bounds) - 1):
+        high = min(bounds[g + 1], bounds[g] + reach)
+        if filled + (high - bounds[g]) * (high - bounds[g] - 1) // 2 > most:
+            break
+        for i in range(bounds[g], high):
+            for j in range(bounds[g], i):
+                a[filled], b[filled] = rows[j], rows[i]
+                filled += 1
+    return a[:filled].copy(), b[:filled].copy()

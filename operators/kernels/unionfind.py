@@ -32,3 +32,30 @@ def labels(a: np.ndarray, b: np.ndarray, n: int) -> np.ndarray:
     for x in range(n):  # upwards: a parent is smaller than its child, so it is final already
         parent[x] = parent[parent[x]]
     return parent
+
+
+@njit(cache=True, nogil=True)
+def packed(parent: np.ndarray, weight: np.ndarray, most: int) -> np.ndarray:
+    """int32[n]: trees of two rows or more packed in the order of their roots into blocks that weigh `most`; -1 if alone.
+
+    A tree is never cut, so a block can be heavier. `parent` is flattened.
+    """
+    n = len(parent)
+    total, alone = np.zeros(n, np.int64), np.ones(n, np.bool_)
+    for x in range(n):  # upwards: a parent is smaller than its child, so it is final already
+        parent[x] = parent[parent[x]]
+        total[parent[x]] += weight[x]
+        if parent[x] != x:
+            alone[x] = alone[parent[x]] = False
+    number, block, held = np.full(n, -1, np.int32), 0, 0
+    for x in range(n):
+        if alone[x]:
+            continue
+        if parent[x] == x:
+            if held > 0 and held + total[x] > most:
+                block, held = block + 1, 0
+            held += total[x]
+            number[x] = block
+        else:
+            number[x] = number[parent[x]]
+    return number

@@ -52,7 +52,7 @@ def _view(told: Mapping[str, Any], folder: StageFolder, shelf: Shelf) -> DedupVi
     table = pq.read_table(folder.path / "clusters.parquet", columns=[ID, "cluster", "kept_id"])
     ids, labels, kept = (table.column(c).to_numpy() for c in (ID, "cluster", "kept_id"))
     names, index, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    gone = pq.read_table(folder.path / "decisions.parquet", columns=[ID, "value"])
+    gone = pq.read_table(folder.path / "decisions.parquet", columns=[ID, "value"]).sort_by(ID)
     gone_ids, similarity = gone.column(ID).to_numpy(), numbers.floats(gone.column("value"))
     order = np.lexsort((names, -sizes))[:LARGEST]
     shown = [_cluster(ids[index == c], kept[index == c], gone_ids, similarity, shelf) for c in order]

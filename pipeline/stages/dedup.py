@@ -1,11 +1,11 @@
-"""Corpus-wide deduplication: keys part by part, candidates and components here, ledger lines part by part.
+"""Corpus-wide deduplication: keys part by part, candidates by ranges of keys, evidence block by block, then the ledger.
 
-Only narrow things meet in one place: ids, keys and lengths of all rows, and the sets of those rows alone that share a
-key with another. They are kept as Arrow files and read memory-mapped, so the operating system decides what stays in memory.
+Narrow tables are spilled: whatever the corpus, a worker holds `candidates.MEMORY` bytes of keys or sets at a time, and
+this process some tens of bytes a row. What is decided does not depend on that number, nor on the number of workers.
 """
 
+import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,21 +13,30 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...operators.base import Operator
-from ...operators.dedup import components, edges, keep
+from ...operators.dedup import edges
+from ...operators.dedup.components import components
+from ...operators.dedup.exact import text_digests
+from ...operators.kernels.buckets import flat
 from ..engines.base import Counts, Engine
+from ..errors import OperatorError
 from ..ledger import ID
 from ..plan import Stage
 from ..steps import Step
-from ..workspace import StageFolder, atomically, read_json, sound, write_json, write_table
-from .lineage import Lineage, Told, part_numbers, texts
-from .narrow import LedgerTask, decisions, write_decisions
+from ..workspace import StageFolder, read_json
+from . import candidates, recall, verified
+from .candidates import Corpus
+from .lineage import Lineage, Told, lookup, texts
+from .narrow import LedgerTask
+from .outcome import write
+from .tables import piece, write_arrow, write_keyed
 
-CHAINED = "less alike to the kept row than asked: they are linked through others of the cluster"
+KEYS = 4_000_000  # in a piece
+TABLES = ("meta", "keys", "twins", "same", "buckets", "sorted", "sets", "edges", "likeness")
 
 
 @dataclass(frozen=True)
 class KeysTask:
-    """Writes id, length in code points, score and keys of each row of one part."""
+    """Writes id, length in code points, score, keys and digest of each row of one part."""
 
     folder: StageFolder
     before: Lineage
@@ -38,138 +47,114 @@ class KeysTask:
         return self.folder.part_record(part, "keys-done") or self._do(part)
 
     def _do(self, part: int) -> Counts:
-        op, score = self.step.op, self.step.extra["score_key"]
-        assert isinstance(op, Operator)
-        batches = [_no_keys(op, self.step)]
+        held: list[dict[str, np.ndarray]] = []
+        rows, keys, pieces = 0, 0, 0
         for batch in self.before.read(part, [self.step.text_key]):
-            text = texts(batch, self.step.text_key, _where(self.step))
-            keys = op.function(text, **self.step.settings)
-            batches.append(pa.table({ID: batch.column(ID), "length": pc.utf8_length(text), "keys": keys}))
-        table = pa.concat_tables(batches)
-        if score:
-            table = table.append_column("score", pa.array(part_numbers(self.before, part, score, table.column(ID).to_numpy())))
-        write_arrow(self.folder.file("keys", part, "arrow"), table)
-        return self.folder.finish_part(part, {"rows": len(table)}, "keys-done")
+            held.append(self._tables(part, batch, rows))
+            rows, keys = rows + len(batch), keys + len(held[-1]["keys_key"])
+            if keys >= KEYS:
+                self._write(part, pieces, held)
+                keys, pieces, held = 0, pieces + 1, []
+        if held:
+            self._write(part, pieces, held)
+        return self.folder.finish_part(part, {"rows": rows, "pieces": pieces + bool(held)}, "keys-done")
+
+    def _tables(self, part: int, batch: pa.RecordBatch, at: int) -> dict[str, np.ndarray]:
+        op, told = self.step.op, self.step.settings
+        assert isinstance(op, Operator)
+        text = texts(batch, self.step.text_key, where(self.step))
+        answer, smallest = op.probe(text, **told) if op.probe else (op.function(text, **told), None)
+        values, start, end = edges.lists(answer)
+        key, row = flat(values, start, end)
+        own = np.flatnonzero(end > start)
+        first, second = (half[own] for half in text_digests(text))
+        ids = batch.column(ID).to_numpy()
+        found = {
+            "meta_id": ids, "meta_length": pc.fill_null(pc.utf8_length(text), 0).to_numpy(),
+            "keys_key": key, "keys_row": (row + at).astype(np.uint32),
+            "twins_key": first, "twins_check": second, "twins_row": (own + at).astype(np.uint32),
+        }
+        if smallest is not None:
+            found["meta_smallest"] = smallest
+        if self.step.extra["score_key"]:
+            found["meta_score"] = scores(self.before, part, self.step, ids)
+        return found
+
+    def _write(self, part: int, number: int, held: list[dict[str, np.ndarray]]) -> None:
+        def table(kind: str) -> dict[str, np.ndarray]:
+            names = [name for name in held[0] if name.startswith(kind)]
+            return {name.split("_")[1]: np.concatenate([h.pop(name) for h in held]) for name in names}
+
+        for kind in ("keys", "twins"):
+            write_keyed(piece(self.folder, kind, part, number), **table(kind))
+        write_arrow(piece(self.folder, "meta", part, number), pa.table(table("meta")))
 
 
-def _where(step: Step) -> str:
+def where(step: Step) -> str:
+    """The step as messages name it."""
     return f"step {step.number} ({step.name})"
 
 
-def _no_keys(op: Operator, step: Step) -> pa.Table:
-    keys = op.function(pa.array([], pa.string()), **step.settings)
-    return pa.table({ID: pa.array([], pa.int64()), "length": pa.array([], pa.int32()), "keys": keys})
+def scores(before: Lineage, part: int, step: Step, ids: np.ndarray) -> np.ndarray:
+    """float64[n]: the number that the keep rule chooses by; a date (ISO 8601 where it is text) as microseconds since 1970."""
+    name = step.extra["score_key"]
+    table = before.number(name, part)
+    if table is None:
+        return np.full(len(ids), np.nan)
+    column = table.column(name)
+    if pa.types.is_temporal(column.type) or pa.types.is_string(column.type):
+        try:
+            column = pc.cast(pc.cast(column, pa.timestamp("us")), pa.int64())
+        except pa.ArrowInvalid as e:
+            raise OperatorError(f"{where(step)}: score_key {name!r} holds something else than ISO 8601 dates ({e})") from e
+        table = table.set_column(table.column_names.index(name), name, column)
+    return lookup(table, name, ids)
 
 
-def _no_sets(op: Operator, step: Step) -> pa.Table:
-    assert op.evidence is not None
-    return pa.table({ID: pa.array([], pa.int64()), "set": op.evidence(pa.array([], pa.string()), **step.settings)})
-
-
-@dataclass(frozen=True)
-class EvidenceTask:
-    """Writes the sets of those rows of one part that share a key with another row."""
-
-    folder: StageFolder
-    before: Lineage
-    step: Step
-
-    def __call__(self, part: int) -> Counts:
-        """Do the part, unless it is done."""
-        return self.folder.part_record(part, "sets-done") or self._do(part)
-
-    def _do(self, part: int) -> Counts:
-        op = self.step.op
-        assert isinstance(op, Operator) and op.evidence is not None
-        suspects = read_arrow([self.folder.path / "suspects.arrow"]).column(ID)
-        tables, rows = [_no_sets(op, self.step)], 0
-        for batch in self.before.read(part, [self.step.text_key]):
-            asked = batch.filter(pc.is_in(batch.column(ID), suspects))
-            text = texts(asked, self.step.text_key, _where(self.step))
-            tables.append(pa.table({ID: asked.column(ID), "set": op.evidence(text, **self.step.settings)}))
-            rows += len(batch)
-        write_arrow(self.folder.file("sets", part, "arrow"), pa.concat_tables(tables))
-        return self.folder.finish_part(part, {"rows": rows}, "sets-done")
-
-
-def run(stage: Stage, folder: StageFolder, before: Lineage, engine: Engine, parts: range, told: Told) -> dict[str, Any]:
-    """The whole stage; answers its record."""
+def run(
+    stage: Stage, folder: StageFolder, before: Lineage, engine: Engine, parts: range, told: Told, memory: int | None = None
+) -> dict[str, Any]:
+    """The whole stage; answers its record. `memory`: bytes of narrow tables that a worker holds (`candidates.MEMORY`)."""
     step = stage.steps[0]
-    op = step.op
-    assert isinstance(op, Operator)
-    verify = op.evidence is not None and step.settings.get("verify", True)
     if not (folder.path / "decisions.parquet").exists():
-        engine.map(KeysTask(folder, before, step), parts, told)
-        table = read_arrow([folder.file("keys", p, "arrow") for p in parts]) if parts else _no_keys(op, step)
-        sets = _evidence(folder, before, step, engine, table, parts, told) if verify else None
-        _decide(folder, step, table, sets)
-    records = engine.map(LedgerTask(folder, before, step.number, step.name, step.text_key), parts, told)
+        records = engine.map(KeysTask(folder, before, step), parts, told)
+        corpus = Corpus(
+            folder, tuple(r["rows"] for r in records), tuple(r["pieces"] for r in records), memory or candidates.MEMORY,
+            isinstance(step.op, Operator) and step.op.probe is not None,
+        )
+        _decide(corpus, before, step, engine, parts, told)
+    for kind in TABLES:  # what led to the decisions has served
+        shutil.rmtree(folder.path / kind, ignore_errors=True)
+    records = engine.map(LedgerTask(folder, before, step.number, step.name, step.text_key, by_part=True), parts, told)
     return {"records": records, "facts": {step.number: read_json(folder.path / "facts.json") or {}}}
 
 
-def _evidence(
-    folder: StageFolder, before: Lineage, step: Step, engine: Engine, table: pa.Table, parts: range, told: Told
-) -> pa.ChunkedArray:
-    """The set of each row, in the order of `table`; null where the row shares no key with another."""
-    suspects = edges.suspects(table.column("keys").combine_chunks())
-    write_arrow(folder.path / "suspects.arrow", pa.table({ID: table.column(ID).filter(pa.array(suspects))}))
-    engine.map(EvidenceTask(folder, before, step), parts, told)
+def _decide(corpus: Corpus, before: Lineage, step: Step, engine: Engine, parts: range, told: Told) -> None:
+    """Link, join, choose whom to keep; write pairs, clusters, facts for the manifest, and last the decisions."""
     op = step.op
     assert isinstance(op, Operator)
-    found = read_arrow([folder.file("sets", p, "arrow") for p in parts]) if parts else _no_sets(op, step)
-    places = np.full(len(table), -1)
-    places[np.flatnonzero(suspects)] = np.arange(len(found))
-    return found.column("set").combine_chunks().take(pa.array(places, mask=places < 0))
+    facts = recall.expected(step)
+    first = candidates.firsts(corpus, engine)
+    buckets = candidates.buckets(corpus, engine)
+    parent, linked = candidates.spanned(corpus, buckets)
+    if op.evidence is None or not step.settings.get("verify", True):
+        labels = components(linked.a, linked.b, corpus.count)[first]
+        write(corpus, step, first, linked, labels, None, facts)
+        return
+    block, blocks = candidates.blocks(corpus, engine, parent, buckets)
+    del parent
+    drawn = recall.sample(corpus, first)
+    candidates.save(corpus.folder.path / "sampled.npy", drawn.rows)
+    sets: verified.Files = ()
+    if blocks or len(drawn.rows):
+        records = engine.map(verified.EvidenceTask(corpus, before, step, blocks), parts, told)
+        sets = verified.set_files(corpus, records)
+    linked = verified.joined(corpus, sets, engine, blocks, buckets, float(step.settings.get("jaccard_threshold", 1.0)))
+    labels = components(linked.a, linked.b, corpus.count)[first]
+    if len(drawn.rows):
+        facts |= recall.measured(drawn, verified.Sets.of(corpus, sets, blocks), labels, facts)
 
+    def likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return verified.likeness(corpus, sets, engine, (block, blocks), (a, b))
 
-def _decide(folder: StageFolder, step: Step, table: pa.Table, sets: pa.Array | None) -> None:
-    """Link, join, choose whom to keep; write pairs, clusters, facts for the manifest, and last the decisions."""
-    ids, n = table.column(ID).to_numpy(), len(table)
-    threshold = float(step.settings.get("jaccard_threshold", 1.0))
-    linked = edges.link(table.column("keys").combine_chunks(), sets, threshold)
-    labels = components.components(linked.a, linked.b, n)
-    score = table.column("score").to_numpy() if "score" in table.column_names else None
-    kept = keep.kept(labels, rule=step.extra["keep"], length=table.column("length").to_numpy(), score=score)
-    leaves = np.flatnonzero(kept != np.arange(n))
-    similarity = edges.jaccard(sets, leaves, kept[leaves]) if sets is not None else np.full(len(leaves), np.nan)
-    note = [CHAINED if s < threshold else None for s in similarity]
-    write_table(folder.path / "pairs.parquet", pa.table({"a": ids[linked.a], "b": ids[linked.b], "similarity": linked.similarity}))
-    sizes = np.bincount(labels, minlength=n)
-    together = np.flatnonzero(sizes[labels] > 1)
-    members = pa.table({ID: ids[together], "cluster": ids[labels[together]], "kept_id": ids[kept[together]]})
-    write_table(folder.path / "clusters.parquet", members.sort_by([("cluster", "ascending"), (ID, "ascending")]))
-    clusters = sizes[sizes > 1]
-    facts = {"clusters": len(clusters), "largest": int(clusters.max(initial=0)), "pairs": len(linked.a)}
-    write_json(folder.path / "facts.json", facts)
-    write_decisions(folder, decisions(
-        ids[leaves], reason="duplicate", stat="similarity", value=similarity, kept_id=ids[kept[leaves]],
-        bound=_bound(step, sets is not None), note=note,
-    ))
-
-
-def _bound(step: Step, verified: bool) -> str:
-    threshold = step.settings.get("jaccard_threshold")
-    if threshold is None:
-        return "equal after normalisation"
-    return f"Jaccard >= {threshold:g}" if verified else f"shares a band for Jaccard {threshold:g}, unverified"
-
-
-def write_arrow(path: Path, table: pa.Table) -> None:
-    """Write an uncompressed Arrow file that can be memory-mapped."""
-
-    def write(tmp: Path) -> None:
-        with pa.OSFile(str(tmp), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
-
-    atomically(path, write)
-
-
-def read_arrow(files: list[Path]) -> pa.Table:
-    """Arrow files, one after the other, memory-mapped."""
-    return pa.concat_tables([_mapped(f) for f in files])
-
-
-def _mapped(file: Path) -> pa.Table:
-    with sound(file):
-        return pa.ipc.open_file(pa.memory_map(str(file))).read_all()
-
+    write(corpus, step, first, linked, labels, likeness, facts)

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from .. import ledger
 from ..decide import excerpt
 from ..errors import LostRowError
 from ..ledger import ID, KEY_COLUMNS
-from ..workspace import StageFolder, write_table
+from ..workspace import StageFolder, sound, write_table
 from .lineage import Lineage, read, texts
 from .rows import by_step, write_narrow
 
@@ -32,13 +33,17 @@ def decisions(ids: np.ndarray, **columns: Any) -> pa.Table:
 
 @dataclass(frozen=True)
 class LedgerTask:
-    """Writes the ledger lines of one part for a stage whose decisions.parquet is complete."""
+    """Writes the ledger lines of one part for a stage whose decisions.parquet is complete.
+
+    With `by_part`, that file has a row group for each part, with its own rows' decisions; else all parts read all of it.
+    """
 
     folder: StageFolder
     before: Lineage
     step: int
     op: str
     text_key: str
+    by_part: bool = False
 
     @property
     def decisions(self) -> Path:
@@ -51,7 +56,7 @@ class LedgerTask:
         return known if known is not None else self._do(part)
 
     def _do(self, part: int) -> dict[str, Any]:
-        decided = read(self.decisions)
+        decided = read_group(self.decisions, part) if self.by_part else read(self.decisions)
         gone = decided.column(ID).to_numpy()
         lines, rows_in, rows_out = [], 0, 0
         for batch in self.before.read(part, [self.text_key]):
@@ -75,6 +80,12 @@ class LedgerTask:
         told |= {"step": pa.repeat(pa.scalar(self.step, pa.int32()), n), "op": pa.repeat(self.op, n)}
         told["excerpt"] = excerpt(texts(rows, self.text_key, f"step {self.step} ({self.op})"))
         return pa.Table.from_pydict(told, schema=ledger.SCHEMA)
+
+
+def read_group(path: Path, group: int) -> pa.Table:
+    """One row group of a file that a finished stage left. Raises StaleError where it is gone or damaged."""
+    with sound(path), pq.ParquetFile(path) as file:
+        return file.read_row_group(group)
 
 
 def write_decisions(folder: StageFolder, table: pa.Table) -> None:

@@ -59,7 +59,7 @@ def test_refuses_edges_to_nowhere():
 def chosen_plainly(labels, worth):
     best = {}
     for row, label in enumerate(labels):
-        value = -np.inf if worth[row] != worth[row] else worth[row]
+        value = (worth[row] == worth[row], worth[row] if worth[row] == worth[row] else 0)  # NaN: less than any number
         if label not in best or value > best[label][0]:
             best[label] = (value, row)
     return [best[label][1] for label in labels]
@@ -76,6 +76,8 @@ def test_each_rule_keeps_what_it_says(rows):
     assert kept(labels).tolist() == labels.tolist()
     assert kept(labels, rule="best", score=score).tolist() == chosen_plainly(labels.tolist(), score)
     assert kept(labels, rule="longest", length=length).tolist() == chosen_plainly(labels.tolist(), length)
+    assert kept(labels, rule="oldest", date=score).tolist() == chosen_plainly(labels.tolist(), -score)
+    assert kept(labels, rule="oldest", date=length).tolist() == chosen_plainly(labels.tolist(), -length)
 
 
 def test_extreme_integers_are_ordered():
@@ -85,7 +87,8 @@ def test_extreme_integers_are_ordered():
 
 @pytest.mark.parametrize(("how", "message"), [
     ({"rule": "best"}, "needs `score`"), ({"rule": "longest", "score": np.zeros(2)}, "needs `length`"),
-    ({"rule": "last"}, "none of first, longest, best"), ({"rule": "best", "score": np.zeros(3)}, "2 labels, 3 values"),
+    ({"rule": "last"}, "none of first, longest, best, oldest"), ({"rule": "best", "score": np.zeros(3)}, "2 labels, 3 values"),
+    ({"rule": "oldest"}, "needs `date`"),
 ])
 def test_refuses(how, message):
     with pytest.raises(ValueError, match=message):

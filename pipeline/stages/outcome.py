@@ -1,0 +1,104 @@
+"""What comes of the edges: clusters, whom each keeps, and a decision for every row that leaves."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ...operators.dedup import edges, keep
+from ..ledger import ID
+from ..steps import Step
+from ..workspace import atomically, write_json, write_table
+from .candidates import Corpus
+from .narrow import DECISION, decisions
+
+CHAINED = "less alike to the kept row than asked: they are linked through others of the cluster"
+Likeness = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (a, b) rows of one cluster -> exact Jaccard
+
+
+def write(
+    corpus: Corpus, step: Step, first: np.ndarray, linked: edges.Edges, labels: np.ndarray, likeness: Likeness | None,
+    facts: dict[str, Any],
+) -> None:
+    """Write pairs.parquet, clusters.parquet, facts.json and, last, decisions.parquet with a row group for each part.
+
+    `first` and `labels` as of `firsts` and `components`; `likeness` None: keys alone have decided.
+    """
+    folder, ids = corpus.folder, corpus.column("id")
+    unknown = np.nan if likeness is None else 1.0
+    twins = np.flatnonzero(first != np.arange(len(first)))
+    pairs = edges.ascending(
+        np.append(linked.a, first[twins].astype(np.int64)), np.append(linked.b, twins),
+        np.append(linked.similarity, np.full(len(twins), unknown)),
+    )
+    write_table(folder.path / "pairs.parquet", pa.table({"a": ids[pairs.a], "b": ids[pairs.b], "similarity": pairs.similarity}))
+    sizes = np.bincount(labels, minlength=1)
+    together = np.flatnonzero(sizes[labels] > 1)
+    kept = together[_kept(corpus, step, together, labels[together])]
+    members = pa.table({ID: ids[together], "cluster": ids[labels[together]], "kept_id": ids[kept]})
+    write_table(folder.path / "clusters.parquet", members.sort_by([("cluster", "ascending"), (ID, "ascending")]))
+    clusters = sizes[sizes > 1]
+    facts |= {"clusters": len(clusters), "largest": int(clusters.max(initial=0)), "pairs": len(pairs)}
+    write_json(folder.path / "facts.json", facts)
+    leaves, stays = together[kept != together], kept[kept != together]
+    similarity = np.full(len(leaves), np.nan)
+    if likeness is not None:
+        similarity = _similarity(linked, first[leaves].astype(np.int64), first[stays].astype(np.int64), likeness)
+    _write_decisions(corpus, step, (ids, leaves, stays), similarity, likeness is not None)
+
+
+def _kept(corpus: Corpus, step: Step, rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """int64[m]: the place in `rows` (ascending) of the row that stays for each of them."""
+    rule = step.extra["keep"]
+    needs = {"longest": ("length", "length"), "best": ("score", "score"), "oldest": ("date", "score")}
+    by = {name: corpus.column(column)[rows] for name, column in [needs[rule]]} if rule in needs else {}
+    return keep.kept(np.searchsorted(rows, labels), rule=rule, **by)
+
+
+def _similarity(linked: edges.Edges, leaves: np.ndarray, stays: np.ndarray, likeness: Likeness) -> np.ndarray:
+    """float64[m]: of each row that leaves to the row that stays: 1 for one text, else from their edge, else worked out."""
+    a, b = np.minimum(leaves, stays), np.maximum(leaves, stays)
+    found = np.ones(len(a))
+    other = np.flatnonzero(a != b)
+    known, asked = _pair(linked.a, linked.b), _pair(a[other], b[other])
+    if len(known):
+        place = np.minimum(np.searchsorted(known, asked), len(known) - 1)
+        there = known[place] == asked
+        found[other[there]] = linked.similarity[place[there]]
+        other = other[~there]
+    found[other] = likeness(a[other], b[other])
+    return found
+
+
+def _pair(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a.astype(np.uint64) << np.uint64(32) | b.astype(np.uint64)
+
+
+def _write_decisions(
+    corpus: Corpus, step: Step, rows: tuple[np.ndarray, np.ndarray, np.ndarray], similarity: np.ndarray, verified: bool
+) -> None:
+    ids, leaves, stays = rows
+    threshold = float(step.settings.get("jaccard_threshold", 1.0))
+    cuts = np.searchsorted(leaves, corpus.starts)
+
+    def groups(path: Any) -> None:
+        with pq.ParquetWriter(path, DECISION, compression="zstd", compression_level=1) as writer:
+            for low, high in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
+                value = similarity[low:high]
+                note = pa.array(np.where(value < threshold, CHAINED, None), pa.string())
+                table = decisions(
+                    ids[leaves[low:high]], reason="duplicate", stat="similarity", value=value, kept_id=ids[stays[low:high]],
+                    bound=_bound(step, verified), note=note,
+                )
+                writer.write_table(table, row_group_size=max(high - low, 1))
+
+    atomically(corpus.folder.path / "decisions.parquet", groups)
+
+
+def _bound(step: Step, verified: bool) -> str:
+    threshold = step.settings.get("jaccard_threshold")
+    if threshold is None:
+        return "equal after normalisation"
+    return f"Jaccard >= {threshold:g}" if verified else f"shares a band for Jaccard {threshold:g}, unverified"
