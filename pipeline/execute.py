@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from . import manifest, recipe, report
 from .engines.base import Counts, Engine
 from .engines.choose import engine_for
+from .index import hold
 from .plan import Plan, Stage
 from .stages import dedup, embed, export, rows, select, tally
 from .stages.lineage import Lineage
@@ -47,19 +48,25 @@ def execute(planned: Plan, progress: Progress, upto: int | None = None) -> dict[
     """
     place = Place.of(planned.recipe.export_path, planned.recipe.work_dir)
     workspace = Workspace(place.work)
-    with workspace.lock(), closing(engine_for(planned.recipe)) as engine:
+    with workspace.lock(), hold.held(planned), closing(engine_for(planned.recipe)) as engine:
         lineage: Lineage | None = None
         records: list[Mapping[str, Any]] = []
         timing: list[Mapping[str, Any]] = []
+        done: list[tuple[Stage, StageFolder, Lineage | None]] = []
         folders = [workspace.stage(s.index, s.kind, s.fingerprint) for s in planned.stages]
         for stage, folder in zip(planned.stages, folders, strict=True):
             record, seconds, reused = _stage(stage, folders, lineage, engine, planned, place, progress)
+            done.append((stage, folder, lineage))
             lineage = after(stage, folder, lineage)
             records.append(record)
             timing.append({"stage": stage.index, "seconds": round(seconds, 3), "reused": reused, "workers": engine.workers})
             if stage.index == upto:
+                hold.remembered(done[-1:], engine, range(len(planned.splits)))
                 return dict(record)
+        remembered = hold.remembered(done, engine, range(len(planned.splits)))
         told = manifest.build(planned, records, timing)
+        if remembered:
+            told["remembered"] = remembered
         atomically(place.run / "recipe.yaml", lambda tmp: tmp.write_text(recipe.dump(planned.recipe), "utf-8"))
         atomically(place.run / "report.html", lambda tmp: tmp.write_text(report.html(told, planned, folders), "utf-8"))
         write_json(place.run / "manifest.json", told)
@@ -78,6 +85,7 @@ def _stage(
     if known is None or not export.stands(stage, known, place.run):
         known, reused = _do(stage, folders, before, engine, planned, place, progress.advance), False
     else:
+        folders[stage.index - 1].check()
         reused = True
     seconds = time.perf_counter() - began
     progress.end(stage, known, seconds, reused)

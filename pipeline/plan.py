@@ -18,11 +18,13 @@ from ..operators.base import Operator
 from . import corpus, resources
 from .corpus import Source, Split
 from .errors import RecipeError, did_you_mean
+from .index import pinning
+from .index.pinning import IndexPin
 from .ledger import KEY_COLUMNS
 from .recipe import Recipe
 from .resources import Pin
 from .steps import Step
-from .workspace import LAYOUT
+from .workspace import LAYOUT, Place
 
 STAGE_OF = {"filter": "rows", "mapper": "rows", "deduplicator": "dedup", "embedder": "embed", "selector": "select"}
 
@@ -38,6 +40,7 @@ class Stage:
         fingerprint: 32 hex digits.
         features: what the steps share, computed once per batch.
         stats: number columns that it adds.
+        known: the index that a deduplicator compares with and adds to.
     """
 
     index: int
@@ -47,6 +50,7 @@ class Stage:
     fingerprint: str
     features: tuple[str, ...] = ()
     stats: tuple[str, ...] = ()
+    known: IndexPin | None = None
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,14 @@ class Plan:
 
 def make(recipe: Recipe) -> Plan:
     """Prove the recipe. Raises RecipeError with every mistake that can be seen without reading the data."""
-    sources = tuple(corpus.discover(list(recipe.dataset_path), base=_base(recipe), suffixes=recipe.suffixes))
+    try:
+        sources = tuple(corpus.discover(list(recipe.dataset_path), base=_base(recipe), suffixes=recipe.suffixes))
+    except (OSError, ValueError, RuntimeError) as e:  # a name too long, a** in a pattern, ~nobody
+        raise RecipeError(f"{recipe.name}: dataset_path {', '.join(map(corpus.shown, recipe.dataset_path))}: {e}") from e
     schema = corpus.peek_schema(sources, recipe.text_keys, tolerate=recipe.set_aside is not None)
     _check_columns(recipe, schema)
     pins = _pins(recipe)
+    _check_indexes(recipe)
     stages = tuple(_stages(recipe, sources, pins))
     return Plan(recipe, sources, tuple(corpus.cut(sources)), schema, stages)
 
@@ -85,6 +93,18 @@ def _base(recipe: Recipe) -> Path:
     here = (Path.cwd() / first).exists() or any(Path.cwd().glob(first)) if not Path(first).is_absolute() else True
     beside = not here and ((recipe.folder / first).exists() or any(recipe.folder.glob(first)))
     return recipe.folder if beside else Path.cwd()
+
+
+def _check_indexes(recipe: Recipe) -> None:
+    place, base = Place.of(recipe.export_path, recipe.work_dir), _base(recipe)
+    data = [base / p.removeprefix("file://") for p in recipe.dataset_path if "://" not in p.removeprefix("file://")]
+    wrong, named = [], [pinning.path_of(s) for s in recipe.process]
+    for step, path in zip(recipe.process, named, strict=True):
+        wrong += [f"{_where(recipe, step)}: {p}" for p in pinning.problems(step, place, data)]
+        if path is not None and path in named[: step.number - 1]:
+            wrong.append(f"{_where(recipe, step)}: another step uses index {path!r} already; each has its own")
+    if wrong:
+        raise RecipeError("\n".join(wrong))
 
 
 def _where(recipe: Recipe, step: Step) -> str:
@@ -127,6 +147,8 @@ def _check_columns(recipe: Recipe, schema: pa.Schema) -> None:
             wrong.append(f"{_where(recipe, step)}: no column {step.text_key!r} in the data.{near} It has: {there}.")
         for key in ("score_key", "quality_key", "cost_key"):
             name = step.extra.get(key)
+            if key == "score_key" and step.extra.get("keep") == "oldest" and name in schema.names and _dated(schema.field(name).type):
+                continue
             if name is not None and name not in numbers:
                 known = f"{did_you_mean(name, numbers)} There are: {', '.join(numbers) or 'none'}."
                 what = f"{key} {name!r} is neither a numeric column nor an earlier step's number"
@@ -151,6 +173,10 @@ def _selector_problems(step: Step, embedded: bool) -> Iterator[str]:
         yield "select_tokens needs cost_key: the column or earlier number that holds each row's tokens"
 
 
+def _dated(kind: pa.DataType) -> bool:
+    return pa.types.is_temporal(kind) or pa.types.is_string(kind)
+
+
 def _numeric(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind)
 
@@ -169,11 +195,22 @@ def _stages(recipe: Recipe, sources: tuple[Source, ...], pins: dict[int, tuple[P
     })
     for index, (kind, steps) in enumerate(groups, 1):
         chosen = tuple(pins[s.number] for s in steps)
-        told: list[Any] = [[s.describe(), [p.describe() for p in ps]] for s, ps in zip(steps, chosen, strict=True)]
+        told: list[Any] = [[pinning.told_without(s), [p.describe() for p in ps]] for s, ps in zip(steps, chosen, strict=True)]
         if kind == "export":
             told = [recipe.export_type, recipe.export_shard_size, recipe.keep_stats, recipe.project_name]
         fingerprint = _hash({"after": fingerprint, "kind": kind, "steps": told})
-        yield Stage(index, kind, tuple(steps), chosen, fingerprint, _shared(steps), tuple(s for step in steps for s in step.stats))
+        known = _index(recipe, steps[0], fingerprint, sources) if kind == "dedup" else None
+        if known is not None and known.against:
+            fingerprint = _hash({"without index": fingerprint, **known.describe()})
+        stats = tuple(s for step in steps for s in step.stats)
+        yield Stage(index, kind, tuple(steps), chosen, fingerprint, _shared(steps), stats, known)
+
+
+def _index(recipe: Recipe, step: Step, batch: str, sources: tuple[Source, ...]) -> IndexPin | None:
+    try:
+        return pinning.pin(step, batch, tuple((s.source, s.digest) for s in sources))
+    except ValueError as e:
+        raise RecipeError(f"{_where(recipe, step)}: {e}") from e
 
 
 def _shared(steps: list[Step]) -> tuple[str, ...]:

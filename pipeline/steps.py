@@ -24,11 +24,14 @@ IGNORED = frozenset((
     "work_dir", "skip_op_error", "stats_export_path", "index_key", "image_key", "audio_key", "video_key", "image_bytes_key",
 ))
 
-KEEP_RULES = ("first", "longest", "best")
+KEEP_RULES = ("first", "longest", "best", "oldest")
 _RANGE_FLAGS: dict[str, tuple[Any, Any]] = {
     "min_closed_interval": (bool, True), "max_closed_interval": (bool, True), "reversed_range": (bool, False),
 }
-_KEEP: dict[str, tuple[Any, Any]] = {"keep": (Literal["first", "longest", "best"], "first"), "score_key": (str | None, None)}
+_KEEP: dict[str, tuple[Any, Any]] = {
+    "keep": (Literal["first", "longest", "best", "oldest"], "first"), "score_key": (str | None, None),
+    "against": (str | None, None), "remember": (bool | str | None, None),  # docs/incremental.md
+}
 _BUDGET: dict[str, tuple[Any, Any]] = {
     "select_num": (int | None, None), "select_ratio": (float | None, None), "select_tokens": (float | None, None),
     "cost_key": (str | None, None), "quality_key": (str | None, None),
@@ -118,6 +121,8 @@ def typed(name: str, annotation: Any, value: Any) -> Any:
         value = int(value)
     elif isinstance(value, int) and not isinstance(value, bool) and _admits(annotation, float) and not _admits(annotation, int):
         value = float(value)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError(f"{name} is {value}, beyond all whole numbers of 64 bits")
     try:
         return TypeAdapter(annotation, config=ConfigDict(strict=True)).validate_python(value)
     except ValidationError as e:
@@ -130,8 +135,9 @@ def _admits(annotation: Any, kind: type) -> bool:
 
 def in_words(annotation: Any) -> str:
     """An annotation as people say it."""
-    if annotation in (int, float, str, bool):
-        return {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[annotation]
+    plain = {int: "a whole number", float: "a number", str: "text", bool: "true or false", list: "a list", dict: "a mapping"}
+    if annotation in plain:
+        return plain[annotation]
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Literal:
         return "one of " + ", ".join(map(str, args))
@@ -154,7 +160,7 @@ def build(
         if key not in wanted and key in IGNORED:
             notes.append(f"{key!r} is Data-Juicer's and steers its engine; ignored")
         elif key not in wanted:
-            wrong.append(f"unknown setting {key!r}.{did_you_mean(key, wanted) or ' It takes: ' + ', '.join(sorted(wanted)) + '.'}")
+            wrong.append(f"unknown setting {key!r}.{did_you_mean(str(key), wanted) or ' It takes: ' + ', '.join(sorted(wanted)) + '.'}")
     for key, (annotation, default) in wanted.items():
         if key not in given and default is inspect.Parameter.empty:
             wrong.append(f"{key} must be given ({in_words(annotation)})")
@@ -189,6 +195,8 @@ def _impossible(step: Step) -> list[str]:
         return _budget_problems(step.extra)
     if step.kind == "deduplicator" and step.extra["keep"] == "best" and not step.extra["score_key"]:
         return ["keep: best needs score_key: the column or stat whose largest value stays"]
+    if step.kind == "deduplicator" and step.extra["keep"] == "oldest" and not step.extra["score_key"]:
+        return ["keep: oldest needs score_key: the column whose smallest number or earliest date (ISO 8601) stays"]
     if step.keep is None or step.op.unit is None or step.keep.reverse:
         return []
     low, high, unit = step.keep.min, step.keep.max, step.op.unit

@@ -122,6 +122,9 @@ def _tell_filter(run: Finished, step: Mapping[str, Any], row: int, leaves: Mappi
 
 
 def _tell_dedup(run: Finished, step: Mapping[str, Any], row: int, leaves: Mapping[str, Any] | None) -> Event:
+    if leaves is not None and leaves["kept_id"] is None:  # for a document of the index, which the note names
+        told = f"similarity {leaves['value']:.3f} ({leaves['bound']})".replace(">=", "≥")
+        return _verdict(step, leaves, told, "stays")
     if leaves is not None:
         other = int(leaves["kept_id"])
         relative = _relative(run, other, leaves["value"])
