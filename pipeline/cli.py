@@ -7,8 +7,9 @@ command line is wrong, and nothing was done; 130 interrupted, and the workspace 
 import json
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -16,6 +17,8 @@ from rich.console import Console
 from . import analyze as analysis
 from . import display, plan, recipe, verify, why
 from .errors import RecipeError, TamisError
+from .index import commands as indexing
+from .index import upkeep
 from .run import run as run_recipe
 
 app = typer.Typer(
@@ -32,6 +35,17 @@ Overrides = Annotated[list[str] | None, typer.Option(
     "--set", metavar="KEY=VALUE",
     help="Replace a key of the recipe, or of a step: seed=7, np=4, process.3.min_ratio=0.3 (steps count from 1).")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        out.print(f"tamis {version('tamis')}", markup=False)
+        raise typer.Exit()
+
+
+@app.callback()
+def _top(asked: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Which tamis this is.")] = False) -> None:
+    """From raw text to the training subset worth having, with the reason every row stayed or left."""
 
 
 @app.command("run")
@@ -75,7 +89,11 @@ def ops_command(
     as_json: Json = False,
 ) -> None:
     """List the operators and selectors, or show one of them whole."""
-    display.ops(out, name, as_json)
+    try:
+        display.ops(out, name, as_json)
+    except RecipeError as e:  # there is no recipe here that could be at fault
+        err.print(f"{e} All of them: tamis ops", markup=False)
+        raise typer.Exit(2) from None
 
 
 @app.command("why")
@@ -116,6 +134,74 @@ def analyze_command(
         display.analysis(out, found, folder)
 
 
+index_app = typer.Typer(no_args_is_help=True, help="An index of documents known, against which tomorrow's are deduplicated.")
+app.add_typer(index_app, name="dedup-index")
+Index = Annotated[Path, typer.Argument(metavar="INDEX", help="The folder of the index.")]
+What = Annotated[str, typer.Argument(metavar="RECIPE|DATA", help="A recipe (.yaml), for its deduplication step; or data.")]
+StepNumber = Annotated[int | None, typer.Option("--step", help="Which step of the recipe, where several could have an index.")]
+Settings = Annotated[list[str] | None, typer.Option(
+    "--set", metavar="KEY=VALUE", help="For data: a setting of the deduplicator (jaccard_threshold=0.8). For a recipe: as in run.")]
+TextKey = Annotated[str, typer.Option(help="The column that holds the text, for data.")]
+
+
+@index_app.command("build")
+def index_build(
+    index: Index, what: What, sets: Settings = None, step: StepNumber = None, text_key: TextKey = "text",
+    op: Annotated[str, typer.Option(help="The deduplicator, for data.")] = "document_minhash_deduplicator", as_json: Json = False,
+) -> None:
+    """Begin an index with all rows that reach the deduplication step."""
+    with display.progress(err, quiet=as_json) as progress:
+        told = indexing.build(index, _found(what), progress, sets=sets or [], op=op, text_key=text_key, step=step)
+    _tell_added(told, as_json)
+
+
+@index_app.command("extend")
+def index_extend(
+    index: Index, what: What, sets: Settings = None, step: StepNumber = None, text_key: TextKey = "text", as_json: Json = False,
+) -> None:
+    """Compare rows with an index and add them to it."""
+    with display.progress(err, quiet=as_json) as progress:
+        told = indexing.extend(index, _found(what), progress, sets=sets or [], text_key=text_key, step=step)
+    _tell_added(told, as_json)
+
+
+@index_app.command("merge")
+def index_merge(index: Index, others: Annotated[list[Path], typer.Argument(metavar="OTHER...")], as_json: Json = False) -> None:
+    """Add all documents of other indexes to INDEX; the others stay as they are."""
+    upkeep.merge(index, others)
+    index_show(index, as_json=as_json)
+
+
+@index_app.command("compact")
+def index_compact(index: Index, as_json: Json = False) -> None:
+    """Make one segment of all: the same answers, fewer reads."""
+    upkeep.compact(index)
+    index_show(index, as_json=as_json)
+
+
+@index_app.command("show")
+def index_show(
+    index: Index, check: Annotated[bool, typer.Option("--check", help="Read every byte and compare digests.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Tell what an index is made with, how much it holds, and of what it was made; with --check, whether it is whole."""
+    told, wrong = upkeep.described(index), upkeep.damage(index) if check else []
+    if as_json:
+        print(json.dumps(told | {"damage": wrong}, ensure_ascii=False))
+    else:
+        out.print(upkeep.text(told, wrong), markup=False)
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _tell_added(told: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(told, ensure_ascii=False))
+        return
+    left = ", ".join(f"{n:,} {reason}" for reason, n in sorted(told["left"].items())) or "none"
+    out.print(f"{told['index']}: {told['documents']:,} documents added, of which {told['kept']:,} stay; left: {left}", markup=False)
+
+
 def _found(path: str) -> str:
     return str(recipe.bundled(path)) if path == "demo" and not Path(path).exists() else path
 
@@ -136,8 +222,19 @@ def main() -> None:
         err.print(str(e), markup=False)
         sys.exit(e.exit_code)
     except KeyboardInterrupt:
-        err.print("\nInterrupted. What is done is kept: run the same command again to go on.")
-        sys.exit(130)
+        _interrupted()
+    except SystemExit as e:
+        if e.code == _INTERRUPTED:  # typer makes this of Ctrl-C, and says nothing
+            _interrupted()
+        raise
+
+
+def _interrupted() -> NoReturn:
+    err.print("\nInterrupted. What is done is kept: run the same command again to go on.")
+    sys.exit(_INTERRUPTED)
+
+
+_INTERRUPTED = 130
 
 
 _TITLES: dict[str, Any] = {

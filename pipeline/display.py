@@ -21,8 +21,10 @@ from .errors import RecipeError, did_you_mean
 from .execute import Progress as Watcher
 from .execute import Silent
 from .plan import Plan, Stage
+from .reporting.words import counted
 from .workspace import Place, Workspace
 
+_SHORT = {"not_member": "not in the list"}
 _PLAIN_EVERY = 10.0  # seconds between lines where there is no terminal to draw on
 
 
@@ -56,15 +58,15 @@ class _Bars:
 
     def begin(self, stage: Stage, parts: int) -> None:
         self.rows, self.began = 0, time.perf_counter()
-        self.task = self.bars.add_task(title(stage), total=max(parts, 1), told="")
+        self.task = self.bars.add_task(title(stage), total=parts + 1, told="")  # the last one is for `end`
 
     def advance(self, counts: Counts) -> None:
         assert self.task is not None
         self.rows += int(counts.get("rows_in") or counts.get("rows") or 0)
         speed = self.rows / max(time.perf_counter() - self.began, 1e-3)
         task = self.bars.tasks[self.task]
-        if task.completed + 1 > (task.total or 0):  # a second pass over the same parts
-            self.bars.update(self.task, total=2 * (task.total or 1))
+        if task.completed + 1 >= (task.total or 0):  # a second pass over the same parts
+            self.bars.update(self.task, total=2 * (task.total or 1) - 1)
         self.bars.update(self.task, advance=1, told=f"{self.rows:,} rows, {speed:,.0f}/s")
 
     def end(self, stage: Stage, record: Mapping[str, Any], seconds: float, reused: bool) -> None:
@@ -105,7 +107,7 @@ def summary(console: Console, manifest: Mapping[str, Any]) -> None:
         table.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold")
     for step in manifest["steps"]:
         left = sum(step["left"].values())
-        why = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in step["left"].items())
+        why = ", ".join(f"{n:,} {_SHORT.get(reason, reason.replace('_', ' '))}" for reason, n in step["left"].items())
         facts = step["facts"]
         if facts.get("changed"):
             why = f"{facts['changed']:,} texts changed"
@@ -128,7 +130,8 @@ def summary(console: Console, manifest: Mapping[str, Any]) -> None:
 def plan(console: Console, planned: Plan) -> None:
     """The stages, what they share, what is done already."""
     recipe = planned.recipe
-    console.print(f"{recipe.name}: {len(planned.sources)} file(s), {planned.bytes:,} bytes, {len(planned.splits)} part(s); "
+    console.print(f"{recipe.name}: {counted(len(planned.sources), 'file')}, {planned.bytes:,} bytes, "
+                  f"{counted(len(planned.splits), 'part')}; "
                   f"columns {', '.join(planned.schema.names)}", markup=False)
     workspace = Workspace(Place.of(recipe.export_path, recipe.work_dir).work)
     for stage in planned.stages:
@@ -145,6 +148,8 @@ def plan(console: Console, planned: Plan) -> None:
         for pins in stage.pins:
             for pin in pins:
                 console.print(f"     {pin.kind}: {pin.path} sha256 {pin.sha256[:16]}", markup=False, style="dim")
+        if stage.known is not None:
+            console.print(f"     {stage.known}", markup=False, style="dim")
     for note in recipe.notes:
         console.print(f"note: {note}", markup=False, style="dim")
 

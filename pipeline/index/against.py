@@ -16,13 +16,14 @@ from ...operators.dedup import edges
 from ..engines.base import Engine
 from ..ledger import ID
 from ..stages.lineage import Lineage, Told, read
+from ..stages.narrow import decisions
 from ..steps import Step
 from ..workspace import StageFolder, write_json, write_table
 from .columns import mapped, spans
 from .joining import merged
 from .lookup import Reader, opened
 from .pinning import IndexPin
-from .runs import Run, RunTask, runs_of, verified
+from .runs import Run, RunTask, runs_home, runs_of, verified
 
 NONE = np.iinfo(np.int64).max  # no document
 PAIRS = 4 << 20  # candidates held at a time
@@ -34,7 +35,7 @@ def match(folder: StageFolder, pin: IndexPin, before: Lineage, step: Step, engin
 
     Cost: keys and sets of all rows, on disk; in memory 16 bytes a row.
     """
-    engine.map(RunTask(folder, before, step), parts, lambda _: None)
+    engine.map(RunTask(runs_home(folder), before, step), parts, lambda _: None)
     if (folder.path / "hits.parquet").exists():
         return
     rows = Rows(runs_of(folder, parts), verified(step))
@@ -153,7 +154,13 @@ class Known:
 
     rows: np.ndarray
     similarity: np.ndarray
-    notes: list[str]
+    notes: pa.Array
+
+    def between(self, low: int, high: int, ids: np.ndarray, bound: str) -> pa.Table:
+        """The decisions for the rows from `low` to `high` (left out); `ids` are those of all rows."""
+        a, b = np.searchsorted(self.rows, [low, high])
+        return decisions(ids[self.rows[a:b]], reason="indexed", stat="similarity", value=self.similarity[a:b], bound=bound,
+                         note=self.notes.slice(a, b - a))
 
 
 def settle(folder: StageFolder, pin: IndexPin | None, step: Step, parts: range, ids: np.ndarray, labels: np.ndarray) -> Known:
@@ -162,7 +169,7 @@ def settle(folder: StageFolder, pin: IndexPin | None, step: Step, parts: range, 
     Also writes indexed.parquet: each such row with the number of the document and where it came from.
     """
     if pin is None or not pin.against:
-        return Known(np.empty(0, np.int64), np.empty(0), [])
+        return Known(np.empty(0, np.int64), np.empty(0), pa.array([], pa.string()))
     hits = read(folder.path / "hits.parquet")
     oldest, order = np.full(len(ids), NONE), np.argsort(ids, kind="stable")
     places = order[np.searchsorted(ids, hits.column(ID).to_numpy(), sorter=order)]
@@ -184,7 +191,7 @@ def settle(folder: StageFolder, pin: IndexPin | None, step: Step, parts: range, 
     for name in names.column_names:
         told = told.append_column(name, names.column(name))
     write_table(folder.path / "indexed.parquet", told)
-    return Known(leaves, similarity, [_note(r, pin) for r in names.to_pylist()])
+    return Known(leaves, similarity, pa.array([_note(r, pin) for r in names.to_pylist()], pa.string()))
 
 
 def _numbers(rows: Rows, ids: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """What a run does with its indexes: it holds them while it works, and at its end adds what it shall remember."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from ..stages.lineage import Lineage
 from ..workspace import StageFolder
 from .locking import reading, writing
 from .remember import append, check
+from .runs import runs_home
 
 
 @contextmanager
@@ -33,10 +35,11 @@ def remembered(
 ) -> list[dict[str, Any]]:
     """Add the rows of each finished stage that shall be remembered; for the manifest, what was added to which index."""
     answers = []
-    for stage, folder, before in done:
+    for stage, folder, before in (d for d in done if d[0].known is not None):
         if stage.known is not None and stage.known.remember:
             assert before is not None
             batch = append(stage.known, stage.fingerprint, folder, before, stage.steps[0], engine, parts)
             answers.append({"step": stage.steps[0].number, "index": str(stage.known.path), "batch": batch.name,
                             "documents": batch.documents, "kept": batch.kept, "state": batch.state})
+        shutil.rmtree(runs_home(folder).path, ignore_errors=True)
     return answers

@@ -38,6 +38,10 @@ class IndexPin:
     inputs: tuple[tuple[str, str], ...]
     made: Made
 
+    def __str__(self) -> str:
+        compared = f"compared with {self.documents:,} documents, by this process" if self.against else "new"
+        return f"index: {self.path}, {compared}{'; all rows of this step are then added' if self.remember else ''}"
+
     def describe(self) -> dict[str, Any]:
         """What of it decides the step's answer."""
         return {"index": self.state, "documents": self.documents} if self.against else {}
@@ -108,7 +112,7 @@ def pin(step: Step, batch: str, inputs: tuple[tuple[str, str], ...]) -> IndexPin
         _not_twice(manifest, named, inputs)
         if not against and manifest.documents:
             raise ValueError(f"index {named!r} exists already: add against: {named}, so that rows are compared with it before "
-                             "they are remembered, or name a new folder")
+                             "they are remembered (tamis dedup-index extend), or name a new folder")
     if held is not None and not against and held.start:
         raise ValueError(f"index {named!r} has these rows after others: add against: {named}")
     limit = manifest.documents if held is None else held.start
@@ -130,4 +134,4 @@ def _not_twice(manifest: Manifest, named: str, inputs: tuple[tuple[str, str], ..
     if again:
         more = f" and {len(again) - 3:,} more" if len(again) > 3 else ""
         raise ValueError(f"index {named!r} holds rows of {', '.join(again[:3])}{more} already, remembered by other steps or "
-                         "settings than these: every row would leave as its own duplicate. Give only new files, or build another index")
+                         "settings: every row would leave as its own duplicate. Give only new files, or build another index")

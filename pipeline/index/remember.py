@@ -20,7 +20,7 @@ from .against import indexed
 from .joining import Piece, join
 from .layout import Batch, Manifest, digest_of
 from .pinning import IndexPin
-from .runs import Run, RunTask, runs_of
+from .runs import Run, RunTask, runs_home, runs_of
 
 
 def check(pin: IndexPin) -> Manifest:
@@ -44,7 +44,7 @@ def append(
     held = manifest.batch(pin.batch)
     if held is not None:
         return held
-    engine.map(RunTask(folder, before, step), parts, lambda _: None)
+    engine.map(RunTask(runs_home(folder), before, step), parts, lambda _: None)
     runs = runs_of(folder, parts)
     count = sum(r.rows for r in runs)
     kept, equal = _decided(folder, parts, runs, count, manifest.documents)

@@ -37,7 +37,7 @@ def verified(step: Step) -> bool:
 
 @dataclass(frozen=True)
 class RunTask:
-    """Writes the runs of one part."""
+    """Writes the runs of one part into `folder`, as of `runs_home`."""
 
     folder: StageFolder
     before: Lineage
@@ -66,8 +66,14 @@ class RunTask:
         return self.folder.finish_part(part, {"rows": sum(rows), "runs": rows}, "runs-done")
 
 
+def runs_home(folder: StageFolder) -> StageFolder:
+    """Where the runs of a stage lie: beside it, in a folder that is cleared away when the whole run is done."""
+    number, _, fingerprint = folder.path.name.split("-")
+    return StageFolder(folder.path.with_name(f"{number}-runs-{fingerprint}"))
+
+
 def run_folder(folder: StageFolder, part: int, number: int) -> Path:
-    """The folder of one run."""
+    """The folder of one run; `folder` as of `runs_home`."""
     return folder.path / "runs" / f"part-{part:05d}-{number:03d}"
 
 
@@ -129,8 +135,8 @@ class Run:
 
 
 def runs_of(folder: StageFolder, parts: range) -> list[Run]:
-    """The runs of a batch, in the order of its rows."""
-    return list(_numbered(folder, parts))
+    """The runs of a stage's batch, in the order of its rows."""
+    return list(_numbered(runs_home(folder), parts))
 
 
 def _numbered(folder: StageFolder, parts: range) -> Iterator[Run]:

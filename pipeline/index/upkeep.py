@@ -14,6 +14,8 @@ from .joining import Piece, digest, join
 from .layout import Batch, Manifest, Segment, digest_of, folder_of
 from .locking import reading, sweep, writing
 
+MANY = 8  # segments from which `text` advises to compact
+
 
 def load(index: Path) -> Manifest:
     """What is committed. Raises RecipeError where there is no index."""
@@ -110,3 +112,18 @@ def damage(index: Path) -> list[str]:
                 elif path.stat().st_size != told["bytes"] or digest(path) != told["digest"]:
                     wrong.append(f"{path} is not what was written")
     return wrong
+
+
+def text(told: dict[str, Any], wrong: Sequence[str]) -> str:
+    """What `described` and `damage` answer, for a terminal."""
+    settings = ", ".join(f"{k} {v}" for k, v in told["settings"].items() if v is not None)
+    lines = [
+        f"{told['index']}: {told['documents']:,} documents, {told['kept']:,} of them stay; {told['bytes']:,} bytes in "
+        f"{told['segments']} segment(s)", f"{told['operator']}, version {told['version']}: {settings}", "",
+    ]
+    for number, batch in enumerate(told["batches"], 1):
+        files = ", ".join(batch["files"][:3]) + (f" and {len(batch['files']) - 3:,} more" if len(batch["files"]) > 3 else "")
+        lines.append(f"batch {number:>3}  {batch['documents']:>12,} documents  {batch['kept']:>12,} stay   {files}")
+    if told["segments"] > MANY:
+        lines += ["", f"Every lookup asks each of the {told['segments']} segments: tamis dedup-index compact {told['index']}"]
+    return "\n".join([*lines, *(f"DAMAGED: {w}" for w in wrong)])

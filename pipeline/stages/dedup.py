@@ -19,6 +19,7 @@ from ...operators.dedup.exact import text_digests
 from ...operators.kernels.buckets import flat
 from ..engines.base import Counts, Engine
 from ..errors import OperatorError
+from ..index import against
 from ..ledger import ID
 from ..plan import Stage
 from ..steps import Step
@@ -27,7 +28,7 @@ from . import candidates, recall, verified
 from .candidates import Corpus
 from .lineage import Lineage, Told, lookup, texts
 from .narrow import LedgerTask
-from .outcome import write
+from .outcome import CHAINED, write
 from .tables import piece, write_arrow, write_keyed
 
 KEYS = 4_000_000  # in a piece
@@ -122,15 +123,18 @@ def run(
             folder, tuple(r["rows"] for r in records), tuple(r["pieces"] for r in records), memory or candidates.MEMORY,
             isinstance(step.op, Operator) and step.op.probe is not None,
         )
-        _decide(corpus, before, step, engine, parts, told)
+        if stage.known is not None and stage.known.against:
+            against.match(folder, stage.known, before, step, engine, parts, told)
+        _decide(corpus, before, stage, engine, parts, told)
     for kind in TABLES:  # what led to the decisions has served
         shutil.rmtree(folder.path / kind, ignore_errors=True)
     records = engine.map(LedgerTask(folder, before, step.number, step.name, step.text_key, by_part=True), parts, told)
     return {"records": records, "facts": {step.number: read_json(folder.path / "facts.json") or {}}}
 
 
-def _decide(corpus: Corpus, before: Lineage, step: Step, engine: Engine, parts: range, told: Told) -> None:
+def _decide(corpus: Corpus, before: Lineage, stage: Stage, engine: Engine, parts: range, told: Told) -> None:
     """Link, join, choose whom to keep; write pairs, clusters, facts for the manifest, and last the decisions."""
+    step = stage.steps[0]
     op = step.op
     assert isinstance(op, Operator)
     facts = recall.expected(step)
@@ -139,7 +143,7 @@ def _decide(corpus: Corpus, before: Lineage, step: Step, engine: Engine, parts: 
     parent, linked = candidates.spanned(corpus, buckets)
     if op.evidence is None or not step.settings.get("verify", True):
         labels = components(linked.a, linked.b, corpus.count)[first]
-        write(corpus, step, first, linked, labels, None, facts)
+        write(corpus, stage, first, linked, labels, None, facts)
         return
     block, blocks = candidates.blocks(corpus, engine, parent, buckets)
     del parent
@@ -157,4 +161,7 @@ def _decide(corpus: Corpus, before: Lineage, step: Step, engine: Engine, parts: 
     def likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return verified.likeness(corpus, sets, engine, (block, blocks), (a, b))
 
-    write(corpus, step, first, linked, labels, likeness, facts)
+    write(corpus, stage, first, linked, labels, likeness, facts)
+
+
+__all__ = ["CHAINED", "KeysTask", "run"]

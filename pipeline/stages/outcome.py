@@ -1,6 +1,7 @@
 """What comes of the edges: clusters, whom each keeps, and a decision for every row that leaves."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...operators.dedup import edges, keep
+from ..index.against import Known, settle
 from ..ledger import ID
+from ..plan import Stage
 from ..steps import Step
 from ..workspace import atomically, write_json, write_table
 from .candidates import Corpus
@@ -19,14 +22,15 @@ Likeness = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (a, b) rows of one 
 
 
 def write(
-    corpus: Corpus, step: Step, first: np.ndarray, linked: edges.Edges, labels: np.ndarray, likeness: Likeness | None,
+    corpus: Corpus, stage: Stage, first: np.ndarray, linked: edges.Edges, labels: np.ndarray, likeness: Likeness | None,
     facts: dict[str, Any],
 ) -> None:
     """Write pairs.parquet, clusters.parquet, facts.json and, last, decisions.parquet with a row group for each part.
 
     `first` and `labels` as of `firsts` and `components`; `likeness` None: keys alone have decided.
     """
-    folder, ids = corpus.folder, corpus.column("id")
+    folder, ids, step = corpus.folder, corpus.column("id"), stage.steps[0]
+    known = settle(folder, stage.known, step, range(len(corpus.rows)), ids, labels)
     unknown = np.nan if likeness is None else 1.0
     twins = np.flatnonzero(first != np.arange(len(first)))
     pairs = edges.ascending(
@@ -35,18 +39,20 @@ def write(
     )
     write_table(folder.path / "pairs.parquet", pa.table({"a": ids[pairs.a], "b": ids[pairs.b], "similarity": pairs.similarity}))
     sizes = np.bincount(labels, minlength=1)
+    sizes[labels[known.rows]] = 0  # such a cluster leaves whole, for a document of the index
     together = np.flatnonzero(sizes[labels] > 1)
     kept = together[_kept(corpus, step, together, labels[together])]
     members = pa.table({ID: ids[together], "cluster": ids[labels[together]], "kept_id": ids[kept]})
     write_table(folder.path / "clusters.parquet", members.sort_by([("cluster", "ascending"), (ID, "ascending")]))
     clusters = sizes[sizes > 1]
     facts |= {"clusters": len(clusters), "largest": int(clusters.max(initial=0)), "pairs": len(pairs)}
+    facts |= {"indexed": len(known.rows)} if stage.known is not None and stage.known.against else {}
     write_json(folder.path / "facts.json", facts)
     leaves, stays = together[kept != together], kept[kept != together]
     similarity = np.full(len(leaves), np.nan)
     if likeness is not None:
         similarity = _similarity(linked, first[leaves].astype(np.int64), first[stays].astype(np.int64), likeness)
-    _write_decisions(corpus, step, (ids, leaves, stays), similarity, likeness is not None)
+    _write_decisions(corpus, step, (ids, leaves, stays), similarity, known, likeness is not None)
 
 
 def _kept(corpus: Corpus, step: Step, rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -77,22 +83,25 @@ def _pair(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _write_decisions(
-    corpus: Corpus, step: Step, rows: tuple[np.ndarray, np.ndarray, np.ndarray], similarity: np.ndarray, verified: bool
+    corpus: Corpus, step: Step, rows: tuple[np.ndarray, np.ndarray, np.ndarray], similarity: np.ndarray, known: Known,
+    verified: bool,
 ) -> None:
     ids, leaves, stays = rows
     threshold = float(step.settings.get("jaccard_threshold", 1.0))
-    cuts = np.searchsorted(leaves, corpus.starts)
+    cuts, bound = np.searchsorted(leaves, corpus.starts), _bound(step, verified)
 
     def groups(path: Any) -> None:
         with pq.ParquetWriter(path, DECISION, compression="zstd", compression_level=1) as writer:
-            for low, high in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
+            for part, (low, high) in enumerate(pairwise(cuts.tolist())):
                 value = similarity[low:high]
                 note = pa.array(np.where(value < threshold, CHAINED, None), pa.string())
                 table = decisions(
                     ids[leaves[low:high]], reason="duplicate", stat="similarity", value=value, kept_id=ids[stays[low:high]],
-                    bound=_bound(step, verified), note=note,
+                    bound=bound, note=note,
                 )
-                writer.write_table(table, row_group_size=max(high - low, 1))
+                indexed = known.between(int(corpus.starts[part]), int(corpus.starts[part + 1]), ids, bound)
+                table = pa.concat_tables([table, indexed]).sort_by(ID) if len(indexed) else table
+                writer.write_table(table, row_group_size=max(len(table), 1))
 
     atomically(corpus.folder.path / "decisions.parquet", groups)
 
