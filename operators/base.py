@@ -1,7 +1,7 @@
 """The shape of an operator: a plain function whose signature is its declaration.
 
 Positional parameters are the columns and features it reads, keyword-only parameters are its settings. A mark
-(`@filter`, `@mapper`, `@feature`, `@deduplicator`, `@embedder`) writes an `Operator` record beside the function and
+(`@filter`, `@mapper`, `@feature`, `@deduplicator`, `@trimmer`, `@embedder`) writes an `Operator` record beside the function and
 returns the function itself unchanged: it stays callable in a notebook, in a test, on Spark.
 
 Features are fixtures: a parameter named after a `@feature` receives that feature of the text, computed once per batch.
@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Kind = Literal["filter", "mapper", "feature", "deduplicator", "embedder"]
+Kind = Literal["filter", "mapper", "feature", "deduplicator", "trimmer", "embedder", "tables"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -88,18 +88,20 @@ class Operator:
 
     Attributes:
         name: the recipe's name for it (`alphanumeric_filter`).
-        kind: filter, mapper, feature, deduplicator or embedder.
+        kind: filter, mapper, feature, deduplicator, trimmer, embedder or tables (of a data lake, not rows).
         function: the marked function itself.
         reads: its positional parameters: columns and features.
         settings: its keyword-only parameters, without resources.
         resources: keyword -> kind of thing the engine loads and passes in (`"stopwords"`, `"language_model"` ...).
         version: part of a stage's fingerprint; raise it when an answer changes.
-        stats: names of the stat columns (a filter's function name, or the fields of its struct).
+        stats: names of the stat columns (a filter's function name, or the fields of its struct; a trimmer's two).
         unit, keep: of a filter: what its number means and which values stay by default.
         member: of a filter: (stat, setting): the stat must be one of the setting's values, where that is not empty.
         evidence: of a deduplicator: text -> list<uint64> sets for the exact check of candidates, or None (keys decide).
         probe: of a deduplicator: text -> (keys, uint64[n] that two texts share with the probability of their likeness),
             from one pass, or None: by it a sample of pairs is drawn that does not depend on the keys.
+        limit: of a trimmer: (rows, **settings) -> how often a unit may be seen and stay.
+        once_a_row: of a trimmer: whether a unit counts once for each row, however often it stands there.
     """
 
     name: str
@@ -115,6 +117,8 @@ class Operator:
     member: tuple[str, str] | None = None
     evidence: Callable[..., Any] | None = None
     probe: Callable[..., Any] | None = None
+    limit: Callable[..., int] | None = None
+    once_a_row: bool = False
 
     @property
     def summary(self) -> str:
@@ -189,6 +193,22 @@ def deduplicator(
     return _mark("deduplicator", name, version=version, evidence=evidence, probe=probe)
 
 
+def trimmer(
+    name: str, *, limit: Callable[..., int], once_a_row: bool, stats: tuple[str, str], version: int = 1
+) -> Callable[[Function], Function]:
+    """Mark a function text -> list<struct> of units (`dedup/repeats.py`): pieces that go where the corpus repeats them.
+
+    A unit seen more than `limit` times goes, in all rows or, by the setting `keep_first`, in all but the first place.
+    `stats` names two numbers of each row: how many pieces and how many code points went.
+    """
+    return _mark("trimmer", name, version=version, limit=limit, once_a_row=once_a_row, stats=stats)
+
+
 def embedder(name: str, *, resources: Mapping[str, str], version: int = 1) -> Callable[[Function], Function]:
     """Mark a function text -> fixed_size_list<float32>[d] of unit vectors."""
     return _mark("embedder", name, resources, version=version)
+
+
+def tables(name: str, *, version: int = 1) -> Callable[[Function], Function]:
+    """Mark a function over a lake of tables, name -> table. Alone in a recipe's process: its dataset is a lake, not rows."""
+    return _mark("tables", name, version=version)

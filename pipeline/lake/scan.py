@@ -1,0 +1,257 @@
+"""The scan: from a folder of tables to the graph of verified containment, stage by stage, each taken up where it is done."""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+
+from ...operators.lake.content import draws, rows_needed
+from ...operators.lake.min_max import RULES, ranked, refuted, with_missing_empty
+from ...operators.lake.schema_graph import distinct_schemas, edge_count, schema_pairs
+from ..engines.base import Engine
+from ..execute import Progress
+from ..plan import Stage
+from ..workspace import StageFolder, Workspace
+from .finding import find
+from .hashing import HashTask
+from .inspect_table import inspect
+from .jobs import Request, write_jobs
+from .joins import Answer, Hashes, Question, ask, gather
+from .settings import Settings
+from .tables import Table, Trouble
+
+VERSION = 1  # raise when a hash or a decision changes
+NAMES = ("schema", "minmax", "probe", "content", "exact")
+
+
+@dataclass
+class Line:
+    """One stage in the report: edges after it, what it read, how long it took, and what it says of itself."""
+
+    stage: str
+    edges: int
+    rows: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    told: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Scanned:
+    """What a scan found: tables, troubles, a line per stage, and the edges: int64 arrays parent, child, and rows that miss.
+
+    `rows`, `distinct`: of each edge's child, over its own columns.
+    """
+
+    tables: list[Table]
+    troubles: list[Trouble]
+    lines: list[Line]
+    parent: np.ndarray
+    child: np.ndarray
+    missing: np.ndarray
+    rows: np.ndarray
+    distinct: np.ndarray
+
+
+def scan(root: Path, settings: Settings, workspace: Workspace, engine: Engine, progress: Progress) -> Scanned:
+    """Find, inspect and compare all tables below a root. Finished parts of an earlier scan of the same tables are taken up."""
+    return _Scan(root, settings, workspace, engine, progress).run()
+
+
+class _Scan:
+    def __init__(self, root: Path, settings: Settings, workspace: Workspace, engine: Engine, progress: Progress) -> None:
+        self.root, self.settings, self.workspace, self.engine, self.progress = root, settings, workspace, engine, progress
+        self.tables: list[Table] = []
+        self.troubles: list[Trouble] = []
+        self.lines: list[Line] = []
+        self.folders: set[Path] = set()
+        self.schemas: list[frozenset[str]] = []
+        self.of = np.empty(0, np.int64)
+        self.fingerprint = ""
+
+    def run(self) -> Scanned:
+        """All stages."""
+        self._inspect()
+        parent, child = self._bounded()
+        keep = self._probed(parent, child)
+        parent, child = parent[keep], child[keep]
+        parent, child, hashes = self._content(parent, child)
+        scanned = self._exact(parent, child, hashes)
+        self.workspace.clean(self.folders)
+        return scanned
+
+    def _timed(self, index: int, parts: int) -> Callable[[Line], None]:
+        began, stage = time.perf_counter(), Stage(index, NAMES[index - 1], (), (), self.fingerprint)
+        self.progress.begin(stage, parts)
+
+        def end(line: Line, reused: bool = False) -> None:
+            line.seconds = round(time.perf_counter() - began, 3)
+            self.lines.append(line)
+            self.progress.end(stage, {"rows": line.rows}, line.seconds, reused)
+
+        return end
+
+    def _inspect(self) -> None:
+        """Stage 1: tables, their columns, which schema holds which."""
+        end = self._timed(1, 1)
+        places, self.troubles = find(self.root, self.settings)
+        for place in places:
+            told = inspect(place, self.root)
+            if isinstance(told, Trouble):
+                self.troubles.append(told)
+            else:
+                self.tables.append(told)
+        words = [VERSION, self.settings.scan_words(), [[t.name, t.token] for t in self.tables]]
+        self.fingerprint = xxhash.xxh3_128_hexdigest(json.dumps(words, sort_keys=True).encode())
+        self.schemas, self.of = distinct_schemas(t.leaves for t in self.tables)
+        self.pairs = schema_pairs(self.schemas)
+        line = Line("schema", edge_count(self.pairs, self.of), bytes=sum(t.footer_bytes for t in self.tables))
+        line.told = {"tables": len(self.tables), "schemas": len(self.schemas)}
+        end(line)
+
+    def _bounded(self) -> tuple[np.ndarray, np.ndarray]:
+        """Stage 2: edges that metadata does not refute, built one pair of schemas at a time."""
+        end = self._timed(2, 1)
+        s, empty = self.settings, self.settings.missing_values == "empty"
+        stats = [{n: with_missing_empty(c) if empty else c for n, c in t.stats.items()} for t in self.tables]
+        facts = ranked(stats, self.of)
+        members = [np.flatnonzero(self.of == k) for k in range(len(self.schemas))]
+        counts = dict.fromkeys(RULES, 0)
+        found: list[tuple[np.ndarray, np.ndarray]] = []
+        for a, b in [*self.pairs.tolist(), *((k, k) for k in range(len(self.schemas)))]:
+            p, c = (grid.ravel() for grid in np.meshgrid(np.arange(len(members[a])), np.arange(len(members[b])), indexing="ij"))
+            if a == b:
+                p, c = p[p != c], c[p != c]
+            why = refuted(facts[a], facts[b], p, c, bag=s.bag, tolerance=s.tolerance, empty=empty)
+            for rule, n in zip(*np.unique(why[why >= 0], return_counts=True), strict=True):
+                counts[RULES[rule]] += int(n)
+            found.append((members[a][p[why < 0]], members[b][c[why < 0]]))
+        parent, child = (np.concatenate([f[i] for f in found]) if found else np.empty(0, np.int64) for i in (0, 1))
+        end(Line("minmax", len(parent), told={f"by {rule}": n for rule, n in counts.items() if n}))
+        return parent, child
+
+    def _hashed(
+        self, index: int, requests: Mapping[int, Request], groups: Mapping[int, set[int]] | None = None
+    ) -> tuple[StageFolder, dict[int, Hashes], list[Mapping[str, Any]], Callable[[Line], None]]:
+        """Scan what is asked; tables that turn out broken become troubles."""
+        folder = self.workspace.stage(index, NAMES[index - 1], self.fingerprint)
+        self.folders.add(folder.path)
+        parts = write_jobs(folder, self.tables, requests, groups or {}, str(self.root))
+        end = self._timed(index, parts)
+        task = HashTask(folder.path, self.settings.missing_values, self.settings.seed)
+        records = self.engine.map(task, range(parts), self.progress.advance)
+        known = {t.where for t in self.troubles}
+        for name, why in sorted({(n, w) for r in records for n, w in r["troubles"]}):
+            if name not in known:
+                self.troubles.append(Trouble(name, why))
+                known.add(name)
+        return folder, gather(folder, records), records, end
+
+    def _sound(self, parent: np.ndarray, child: np.ndarray) -> np.ndarray:
+        """Edges whose tables both could be read so far."""
+        broken = {t.where for t in self.troubles}
+        bad = np.array([t.name in broken for t in self.tables], bool)
+        return ~(bad[parent] | bad[child]) if len(parent) else np.empty(0, bool)
+
+    def _ask(self, folder: StageFolder, questions: Sequence[Question], most: int = 0) -> list[Answer]:
+        s = self.settings
+        return ask(folder, self.engine, questions, bag=s.bag, most=most, tolerance=s.tolerance)
+
+    def _columns(self, child: int) -> tuple[str, ...]:
+        return tuple(sorted(self.schemas[self.of[child]]))
+
+    def _probed(self, parent: np.ndarray, child: np.ndarray) -> np.ndarray:
+        """Stage 3: a few telling columns of both, whole; a child's combination that the parent lacks refutes."""
+        chosen = self._telling(np.unique(child))
+        requests, key_of = _requests((int(t), chosen[int(c)]) for p, c in zip(parent, child, strict=True) for t in (p, c))
+        folder, hashes, records, end = self._hashed(3, requests)
+        good = np.flatnonzero(self._sound(parent, child))
+        pairs = [(int(parent[e]), int(child[e]), chosen[int(child[e])]) for e in good]
+        questions = [Question(hashes[key_of[c, columns]], hashes[key_of[p, columns]]) for p, c, columns in pairs]
+        keep = np.zeros(len(parent), bool)
+        for e, q, a in zip(good.tolist(), questions, self._ask(folder, questions), strict=True):
+            keep[e] = a.missing <= self.settings.tolerance * q.child.rows
+        end(_line("probe", keep, records, columns=self.settings.probe_columns))
+        return keep
+
+    def _telling(self, children: np.ndarray) -> dict[int, tuple[str, ...]]:
+        """child -> the columns that are looked at first: the same for all children of one schema."""
+        told: dict[int, tuple[str, ...]] = {}
+        weight: dict[int, dict[str, float]] = {}
+        for c in children.tolist():
+            table = self.tables[c]
+            own = weight.setdefault(int(self.of[c]), {})
+            for name in table.leaves:
+                own[name] = own.get(name, 0.0) + table.column_bytes.get(name, 0) / max(1, table.rows or 1)
+        for schema, own in weight.items():
+            count = self.settings.probe_columns
+            told[schema] = tuple(sorted(sorted(own, key=lambda n: (-own[n], n))[:count]))
+        return {int(c): told[int(self.of[c])] for c in children}
+
+    def _content(self, parent: np.ndarray, child: np.ndarray) -> tuple[np.ndarray, np.ndarray, dict[Any, Hashes]]:
+        """Stage 4: drawn rows of the child are looked for in the whole parent. A table that is read whole anyway is kept so."""
+        s, most = self.settings, rows_needed(self.settings.epsilon, self.settings.delta)
+        parents = {(int(p), self._columns(int(c))) for p, c in zip(parent, child, strict=True)}
+        sampled: dict[int, set[int]] = {}
+        requests: dict[int, Request] = {}
+        key_of: dict[Any, int] = {}
+        for table, columns in sorted(parents | {(int(c), self._columns(int(c))) for c in np.unique(child)}):
+            groups = None if (table, columns) in parents else self._drawn_groups(table, most)
+            if groups is not None and not any(t == table for t, _ in parents):
+                sampled[table] = groups
+            key_of[table, columns] = key = len(requests)
+            requests[key] = Request(table, columns, whole=table not in sampled, draws=most)
+        folder, hashes, records, end = self._hashed(4, requests, sampled)
+        good = np.flatnonzero(self._sound(parent, child))
+        own = {key: hashes[number] for key, number in key_of.items() if number in hashes}
+        pairs = [(int(parent[e]), int(child[e]), self._columns(int(child[e]))) for e in good]
+        questions = [Question(own[c, columns], own[p, columns], "draws") for p, c, columns in pairs]
+        keep = np.zeros(len(parent), bool)
+        looked = 0
+        for e, a in zip(good.tolist(), self._ask(folder, questions, most), strict=True):
+            keep[e], looked = not a.missing, looked + a.looked
+        end(_line("content", keep, records, draws=most, looked=looked, epsilon=s.epsilon, delta=s.delta))
+        return parent[keep], child[keep], {k: h for k, h in own.items() if h.sets}
+
+    def _drawn_groups(self, table: int, most: int) -> set[int] | None:
+        """The row groups that hold a table's draws, where they are less than half of them."""
+        told = self.tables[table]
+        sizes = [n for f in told.files for n in f.rows]
+        if told.kind != "parquet" or not told.rows or len(sizes) < 2:
+            return None
+        at = draws(told.name, told.rows, most, self.settings.seed)
+        groups = set(np.searchsorted(np.cumsum(sizes), at, side="right").tolist())
+        return groups if 2 * len(groups) <= len(sizes) else None
+
+    def _exact(self, parent: np.ndarray, child: np.ndarray, known: dict[Any, Hashes]) -> Scanned:
+        """Stage 5: every row of every child; what stands now is proved."""
+        rest = [(int(c), self._columns(int(c))) for c in np.unique(child) if (int(c), self._columns(int(c))) not in known]
+        requests, key_of = _requests(rest)
+        folder, hashes, records, end = self._hashed(5, requests)
+        own = known | {key: hashes[number] for key, number in key_of.items() if number in hashes}
+        good = np.flatnonzero(self._sound(parent, child))
+        pairs = [(int(parent[e]), int(child[e]), self._columns(int(child[e]))) for e in good]
+        questions = [Question(own[c, columns], own[p, columns]) for p, c, columns in pairs]
+        keep = np.zeros(len(parent), bool)
+        facts = np.zeros((3, len(parent)), np.int64)
+        sketched = 0
+        for e, q, a in zip(good.tolist(), questions, self._ask(folder, questions), strict=True):
+            keep[e] = a.missing <= self.settings.tolerance * q.child.rows
+            facts[:, e] = a.missing, q.child.rows, q.child.size
+            sketched += a.sketched
+        end(_line("exact", keep, records, refuted_by_sketch=sketched))
+        return Scanned(self.tables, self.troubles, self.lines, parent[keep], child[keep], *facts[:, keep])
+
+
+def _requests(wanted: Iterable[tuple[int, tuple[str, ...]]]) -> tuple[dict[int, Request], dict[tuple[int, tuple[str, ...]], int]]:
+    key_of = {key: number for number, key in enumerate(sorted(set(wanted)))}
+    return {number: Request(table, columns) for (table, columns), number in key_of.items()}, key_of
+
+
+def _line(stage: str, keep: np.ndarray, records: Sequence[Mapping[str, Any]], **told: Any) -> Line:
+    return Line(stage, int(keep.sum()), sum(r["rows"] for r in records), sum(r["bytes"] for r in records), told=told)
