@@ -44,7 +44,9 @@ def _version(asked: bool) -> None:
 
 
 @app.callback()
-def _top(asked: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Which tamis this is.")] = False) -> None:
+def _top(
+    asked: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Which tamis this is.")] = False,
+) -> None:
     """From raw text to the training subset worth having, with the reason every row stayed or left."""
 
 

@@ -19,6 +19,7 @@ from .formats.finding import digest_of
 from .formats.kinds import format_of
 from .ledger import ID, KEY_COLUMNS
 from .reporting.finished import Finished
+from .reporting.words import counted
 
 EXAMPLES = 3  # offenders named in a finding
 
@@ -90,7 +91,7 @@ def _shards(run: Finished) -> Iterator[Finding]:
             wrong.append(f"{shard['path']} is missing")
         elif digest_of(str(path)) != shard["digest"]:
             wrong.append(f"{shard['path']} has changed: its digest is not the manifest's")
-    yield _verdict(wrong, f"{len(told)} exported file(s) are byte for byte what the manifest says.")
+    yield _verdict(wrong, f"{counted(len(told), 'exported file')}, byte for byte what the manifest says.")
     rows = sum(s["rows"] for s in told)
     if rows != run.manifest["rows_out"]:
         yield Finding("fail", f"the manifest's shards hold {rows:,} rows, it says that {run.manifest['rows_out']:,} were kept.")
@@ -196,4 +197,4 @@ def _inputs(run: Finished) -> Iterator[Finding]:
             shown = ", ".join(names[:EXAMPLES]) + (f" and {len(names) - EXAMPLES:,} more" if len(names) > EXAMPLES else "")
             yield Finding("warn", f"Input {shown} {what}: the result stands, but cannot be made again.")
     if not missing and not changed:
-        yield Finding("ok", f"{len(told):,} input file(s) are still what the run read.")
+        yield Finding("ok", f"{counted(len(told), 'input file')}, still what the run read.")

@@ -13,7 +13,7 @@ from .ledger import ID, POSITION, SOURCE
 from .reporting.finished import Finished, lines
 from .reporting.lookup import find
 from .reporting.page import oneline
-from .reporting.words import REASONS, number, row_id
+from .reporting.words import REASONS, counted, number, row_id
 
 MOST = 12  # members of a cluster that are listed
 
@@ -118,6 +118,8 @@ def _tell_filter(run: Finished, step: Mapping[str, Any], row: int, leaves: Mappi
     bound = leaves["bound"] if leaves is not None and leaves["bound"] else step["keep"]
     told = f"{shown}  ({bound})" if shown else f"({bound})"
     told = told.replace("<=", "≤")
+    if leaves is not None and leaves["reason"] == "not_member" and folder is not None:
+        leaves = {**leaves, "note": None}  # which names the value that is shown already
     return _verdict(step, leaves, told, numbers=numbers, verdict="stays" if folder is not None else "passed")
 
 
@@ -127,8 +129,8 @@ def _tell_dedup(run: Finished, step: Mapping[str, Any], row: int, leaves: Mappin
         return _verdict(step, leaves, told, "stays")
     if leaves is not None:
         other = int(leaves["kept_id"])
-        relative = _relative(run, other, leaves["value"])
-        told = f"of {relative.where}, similarity {leaves['value']:.3f} ({leaves['bound']})".replace(">=", "≥")
+        relative, later = _relative(run, other, leaves["value"])
+        told = f"of {relative.where}{later}, similarity {leaves['value']:.3f} ({leaves['bound']})".replace(">=", "≥")
         return _verdict(step, leaves, told, "stays", relatives=(relative,))
     members = sorted(lines(run.files("ledger"), "kept_id", [row]), key=lambda r: (-(r["value"] or 0), r[ID]))
     mine = [r for r in members if r["step"] == step["step"]]
@@ -137,15 +139,15 @@ def _tell_dedup(run: Finished, step: Mapping[str, Any], row: int, leaves: Mappin
     return _verdict(step, None, told, "stays", relatives=relatives)
 
 
-def _relative(run: Finished, row: int, similarity: float | None) -> Relative:
-    """The row kept in another's place: itself exported, or gone at a later step."""
+def _relative(run: Finished, row: int, similarity: float | None) -> tuple[Relative, str]:
+    """The row kept in another's place, and, where it is not exported itself, when it left."""
     kept, gone = run.lines("kept", [row]).get(row), run.lines("ledger", [row]).get(row)
     line = kept or gone
     if line is None:
-        return Relative(row, row_id(row), similarity, "")
+        return Relative(row, row_id(row), similarity, ""), ""
     excerpt = (run.text_of(kept) or "")[: ledger.EXCERPT] if kept else line["excerpt"] or ""
     later = "" if kept else f", which left later, at step {line['step']} ({line['op']})"
-    return Relative(row, f"{line[SOURCE]}:{line[POSITION]}{later}", similarity, excerpt)
+    return Relative(row, f"{line[SOURCE]}:{line[POSITION]}", similarity, excerpt), later
 
 
 def _tell_selector(run: Finished, step: Mapping[str, Any], row: int, leaves: Mapping[str, Any] | None) -> Event:
@@ -158,7 +160,8 @@ def _tell_selector(run: Finished, step: Mapping[str, Any], row: int, leaves: Map
     notes = {k: v for k, v in found.items() if k not in (ID, "picked", "order", "gain")}
     told = [f"{k} {number(v) if isinstance(v, float) else v}" for k, v in notes.items()]
     if "cluster" in notes:
-        told[list(notes).index("cluster")] += f" of {pc.sum(pc.equal(table.column('cluster'), notes['cluster'])).as_py():,} rows"
+        size = pc.sum(pc.equal(table.column("cluster"), notes["cluster"])).as_py()
+        told[list(notes).index("cluster")] += f" ({counted(size, 'row')})"
     if found["picked"]:
         told = [f"pick {found['order'] + 1:,} of {step['rows_out']:,}", f"gain {number(found['gain'])}", *told]
     numbers = notes | {"order": found["order"], "gain": found["gain"]} if found["picked"] else notes
@@ -171,7 +174,7 @@ _TELL = {"read": _tell_read, "filter": _tell_filter, "deduplicator": _tell_dedup
 
 def text(told: Story) -> str:
     """The story for a terminal, in plain lines."""
-    out = [f"{told.where}  (__id__ {row_id(told.id)})", f"  {oneline(told.excerpt)}", ""]
+    out = [f"{told.where}  (__id__ {row_id(told.id)})", *([f"  {oneline(told.excerpt)}"] if told.excerpt else []), ""]
     width = max(len(e.op) for e in told.events)
     for event in told.events:
         number_ = f"{event.step:>3}" if event.step else "   "
@@ -183,7 +186,7 @@ def text(told: Story) -> str:
             out.append(f"       and {len(event.relatives) - MOST:,} more")
     last = told.events[-1]
     fate = f"It lies in {told.shard}, row {told.row:,}." if told.left_at is None else (
-        f"It left at step {last.step} ({last.op}): {last.told}." if last.step else f"It was not read: {last.told}.")
+        f"It left at step {last.step} ({last.op}): {last.told}." if last.step else "It was not read.")
     out += ["", fate]
     if not told.whole:
         out.append("The workspace of this run has been removed, so numbers that did not decide are not told.")

@@ -40,6 +40,11 @@ def share(part: float, whole: float) -> str:
     return f"{percent:.1f}%" if part != whole else "100%"
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 file`, `3,000 files`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def seconds(value: float) -> str:
     """`0.42 s`, `12.3 s`, `4 min 10 s`, `2 h 5 min`."""
     if value < 10:
