@@ -6,6 +6,7 @@
 """
 
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from .errors import ReadError, RecipeError, TamisError
 from .execute import Progress, Silent, execute
 from .ledger import ID, KEY_COLUMNS, POSITION
 from .plan import Plan
+from .reporting.words import counted, reasons
 from .workspace import Place
 
 
@@ -59,6 +61,10 @@ class Applied:
     ledger: pa.Table
     stats: pa.Table
     manifest: dict[str, Any]
+
+    def __repr__(self) -> str:
+        left = reasons(Counter(self.ledger.column("reason").to_pylist()))
+        return f"Applied({len(self.table):,} of {counted(len(self.stats), 'row')} kept{'; left: ' if left else ''}{left})"
 
 
 def apply(

@@ -19,6 +19,7 @@ from ..formats.places import is_remote, local_path
 from ..ledger import POSITION, SOURCE
 from ..plan import Stage
 from ..recipe import Recipe
+from ..reporting.words import counted
 from ..workspace import StageFolder, atomically
 from .lineage import Lineage, Told
 
@@ -154,7 +155,8 @@ class _Allowance:
         self.aside += sum(n for what, n in counts["by"].items() if what.endswith(" error"))
         if self.allowed is not None and self.aside > self.allowed:
             first = "\n".join(self._first())
-            raise ReadError(f"more than {self.allowed} rows could not be worked on (on_error: set_aside). Among them:\n{first}")
+            most = counted(self.allowed, "row")
+            raise ReadError(f"more than {most} could not be worked on (on_error: set_aside). Among them:\n{first}")
         self.told(counts)
 
     def _first(self) -> list[str]:
