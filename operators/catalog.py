@@ -4,13 +4,13 @@ import inspect
 from types import ModuleType
 
 from .base import Kind, Operator
-from .dedup import exact, minhash
+from .dedup import exact, minhash, passages
 from .embed import sentence
 from .filters import characters, language, lines, repetition, words
 from .mappers import personal_data, unicode_form
 
 FILES: tuple[ModuleType, ...] = (
-    unicode_form, personal_data, language, characters, words, lines, repetition, exact, minhash, sentence,
+    unicode_form, personal_data, language, characters, words, lines, repetition, exact, minhash, passages, sentence,
 )
 
 

@@ -1,18 +1,22 @@
 """Doing a plan: each stage taken up where it is complete, else done now; then export, report, manifest."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Protocol
 
-from . import manifest, recipe, report
+from . import guards, manifest, recipe, report
 from .engines.base import Counts, Engine
 from .engines.choose import engine_for
+from .errors import StaleError
 from .index import hold
 from .plan import Plan, Stage
-from .stages import dedup, embed, export, rows, select, tally
+from .stages import dedup, embed, export, rows, select, tally, trim
 from .stages.lineage import Lineage
 from .workspace import Place, StageFolder, Workspace, atomically, write_json
+
+
+MODEL_STAGES = ("embed",)  # what a scheduler may place where the accelerator is
 
 
 class Progress(Protocol):
@@ -41,14 +45,16 @@ class Silent:
         """Nothing."""
 
 
-def execute(planned: Plan, progress: Progress, upto: int | None = None) -> dict[str, Any]:
+def execute(planned: Plan, progress: Progress, upto: int | None = None, patience: float = 0.0) -> dict[str, Any]:
     """Do a plan and answer its manifest; or, with `upto`, only its stages up to that one, and answer that stage's record.
 
-    A scheduler that runs each stage on a machine of its own calls it once a stage: what is complete is taken up.
+    A scheduler that runs each stage on a machine of its own calls it once a stage: what is complete is taken up. While
+    another run holds the workspace, it is waited for, for up to `patience` seconds.
+    Raises GuardError, before anything is exported, where more rows left than the recipe allows.
     """
     place = Place.of(planned.recipe.export_path, planned.recipe.work_dir)
     workspace = Workspace(place.work)
-    with workspace.lock(), hold.held(planned), closing(engine_for(planned.recipe)) as engine:
+    with workspace.lock(patience=patience), hold.held(planned), closing(engine_for(planned.recipe)) as engine:
         lineage: Lineage | None = None
         records: list[Mapping[str, Any]] = []
         timing: list[Mapping[str, Any]] = []
@@ -59,6 +65,7 @@ def execute(planned: Plan, progress: Progress, upto: int | None = None) -> dict[
             done.append((stage, folder, lineage))
             lineage = after(stage, folder, lineage)
             records.append(record)
+            guards.check(planned.recipe.guards, manifest.steps_of(planned, records))
             timing.append({"stage": stage.index, "seconds": round(seconds, 3), "reused": reused, "workers": engine.workers})
             if stage.index == upto:
                 hold.remembered(done[-1:], engine, range(len(planned.splits)))
@@ -72,6 +79,30 @@ def execute(planned: Plan, progress: Progress, upto: int | None = None) -> dict[
         write_json(place.run / "manifest.json", told)
         workspace.clean({f.path for f in folders})
     return told
+
+
+def share(planned: Plan, progress: Progress, index: int, parts: Sequence[int], patience: float = 0.0) -> int:
+    """Do some parts of a stage that asks a model, beside other processes that do other parts; answer how many rows they hold.
+
+    The stages before it must be complete; `execute` afterwards takes the parts up and completes the stage.
+    """
+    stage = planned.stages[index - 1]
+    if stage.kind not in MODEL_STAGES:
+        raise ValueError(f"stage {index} ({stage.kind}) asks no model: it is not shared")
+    place = Place.of(planned.recipe.export_path, planned.recipe.work_dir)
+    workspace = Workspace(place.work)
+    with workspace.lock(shared=True, patience=patience), closing(engine_for(planned.recipe)) as engine:
+        lineage: Lineage | None = None
+        for earlier in planned.stages[: index - 1]:
+            folder = workspace.stage(earlier.index, earlier.kind, earlier.fingerprint)
+            if folder.record is None:
+                raise StaleError(f"stage {earlier.index} ({earlier.kind}) is not complete in {place.work}: run it first")
+            lineage = after(earlier, folder, lineage)
+        assert lineage is not None  # the first stage reads
+        progress.begin(stage, len(parts))
+        folder = workspace.stage(stage.index, stage.kind, stage.fingerprint)
+        done = embed.run(stage, folder, lineage, engine, parts, progress.advance)
+    return sum(record["rows_out"] for record in done["records"])
 
 
 def _stage(
@@ -107,6 +138,8 @@ def _do(
         assert before is not None
         if stage.kind == "dedup":
             done = dedup.run(stage, folder, before, engine, parts, told)
+        elif stage.kind == "trim":
+            done = trim.run(stage, folder, before, engine, parts, told, asked)
         elif stage.kind == "embed":
             done = embed.run(stage, folder, before, engine, parts, told)
         else:
@@ -116,7 +149,7 @@ def _do(
 
 def after(stage: Stage, folder: StageFolder, before: Lineage | None) -> Lineage:
     """What stands after a stage."""
-    if stage.kind == "rows":
+    if stage.kind in ("rows", "trim"):
         return before.after_rows(folder, stage.stats) if before else Lineage(folder).after_rows(folder, stage.stats)
     assert before is not None
     if stage.kind == "embed":

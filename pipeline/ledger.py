@@ -15,7 +15,8 @@ SCHEMA = pa.schema([
     *KEY_FIELDS,
     pa.field("step", pa.int32()),  # 1, 2, 3 ... as in the recipe's process list; 0: reading
     pa.field("op", pa.string()),  # the recipe's name of the step; "read"
-    # below_min, above_max, in_reversed_range, not_member, no_number, null_text, duplicate, indexed, not_selected, error
+    # below_min, above_max, in_reversed_range, not_member, no_number, null_text, duplicate, indexed, emptied,
+    # not_selected, error
     pa.field("reason", pa.string()),
     pa.field("stat", pa.string()),  # the number that was looked at (column of the stats tables); Jaccard: "similarity"
     pa.field("value", pa.float64()),  # its value for this row

@@ -26,7 +26,7 @@ from .resources import Pin
 from .steps import Step
 from .workspace import LAYOUT, Place
 
-STAGE_OF = {"filter": "rows", "mapper": "rows", "deduplicator": "dedup", "embedder": "embed", "selector": "select"}
+STAGE_OF = {"filter": "rows", "mapper": "rows", "deduplicator": "dedup", "trimmer": "trim", "embedder": "embed", "selector": "select"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Stage:
 
     Attributes:
         index: 1, 2, 3 ...
-        kind: rows (a fused pass over the text), dedup, embed, select, export.
+        kind: rows (a fused pass over the text), dedup, trim, embed, select, export.
         steps, pins: what it does, and each step's pinned resources.
         fingerprint: 32 hex digits.
         features: what the steps share, computed once per batch.
@@ -147,7 +147,7 @@ def _check_columns(recipe: Recipe, schema: pa.Schema) -> None:
             wrong.append(f"{_where(recipe, step)}: no column {step.text_key!r} in the data.{near} It has: {there}.")
         for key in ("score_key", "quality_key", "cost_key"):
             name = step.extra.get(key)
-            if key == "score_key" and step.extra.get("keep") == "oldest" and name in schema.names and _dated(schema.field(name).type):
+            if step.extra.get("keep") == "oldest" and name in schema.names and _dated(schema.field(name).type):
                 continue
             if name is not None and name not in numbers:
                 known = f"{did_you_mean(name, numbers)} There are: {', '.join(numbers) or 'none'}."

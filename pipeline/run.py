@@ -31,8 +31,11 @@ def run(recipe_path_or_dict: str | Path | Mapping[str, Any], progress: Progress 
     Raises RecipeError before any data is read, other TamisError while it runs.
     """
     planned = plan.make(recipe.load(recipe_path_or_dict, **overrides))
-    place = Place.of(planned.recipe.export_path, planned.recipe.work_dir)
-    place.claim([s.url for s in planned.sources], _searched(planned))
+    try:
+        place = Place.of(planned.recipe.export_path, planned.recipe.work_dir)
+        place.claim([s.url for s in planned.sources], _searched(planned))
+    except (OSError, RuntimeError) as e:  # a name too long, a loop of links, ~nobody
+        raise RecipeError(f"export_path {planned.recipe.export_path!r} cannot be written to ({e})") from e
     try:
         return execute(planned, progress or Silent())
     except OSError as e:
@@ -116,7 +119,7 @@ def _table(rows: pa.Table | pa.RecordBatch | Sequence[Mapping[str, Any]]) -> pa.
 def _stats(work: Path, kept: set[int]) -> pa.Table:
     """All number columns side by side, a line for every row that was read."""
     whole: pa.Table | None = None
-    for folder in sorted(work.glob("*-rows-*")):
+    for folder in sorted([*work.glob("*-rows-*"), *work.glob("*-trim-*")]):
         files = sorted((folder / "stats").glob("part-*.parquet"))
         table = pa.concat_tables([pq.read_table(f) for f in files], promote_options="permissive")
         if whole is None:

@@ -69,7 +69,7 @@ class Step:
 
     @property
     def kind(self) -> str:
-        """filter, mapper, deduplicator, embedder or selector."""
+        """filter, mapper, deduplicator, trimmer, embedder or selector."""
         return self.op.kind if isinstance(self.op, Operator) else "selector"
 
     def describe(self) -> dict[str, Any]:
@@ -78,6 +78,8 @@ class Step:
                 "settings": dict(self.settings), **{k: v for k, v in self.extra.items() if v is not None}}
         if self.keep is not None:
             told |= {"keep": str(self.keep), "stats": list(self.stats)}
+        elif self.stats:
+            told |= {"stats": list(self.stats)}
         return told
 
 

@@ -30,7 +30,7 @@ class Relative:
 
 @dataclass(frozen=True)
 class Event:
-    """What one step did to the row; `verdict`: stays, left, mapped, embedded, chosen, passed (workspace gone)."""
+    """What one step did to the row; `verdict`: stays, left, mapped, trimmed, embedded, chosen, passed (workspace gone)."""
 
     step: int
     op: str
@@ -130,13 +130,25 @@ def _tell_dedup(run: Finished, step: Mapping[str, Any], row: int, leaves: Mappin
     if leaves is not None:
         other = int(leaves["kept_id"])
         relative, later = _relative(run, other, leaves["value"])
-        told = f"of {relative.where}{later}, similarity {leaves['value']:.3f} ({leaves['bound']})".replace(">=", "≥")
+        alike = "" if leaves["value"] is None else f", similarity {leaves['value']:.3f}"  # None: not verified
+        told = f"of {relative.where}{later}{alike} ({leaves['bound']})".replace(">=", "≥")
         return _verdict(step, leaves, told, "stays", relatives=(relative,))
     members = sorted(lines(run.files("ledger"), "kept_id", [row]), key=lambda r: (-(r["value"] or 0), r[ID]))
     mine = [r for r in members if r["step"] == step["step"]]
     relatives = tuple(Relative(r[ID], f"{r[SOURCE]}:{r[POSITION]}", r["value"], r["excerpt"] or "") for r in mine)
     told = f"{len(mine):,} {'row' if len(mine) == 1 else 'rows'} left for its sake" if mine else "no duplicate"
     return _verdict(step, None, told, "stays", relatives=relatives)
+
+
+def _tell_trimmer(run: Finished, step: Mapping[str, Any], row: int, leaves: Mapping[str, Any] | None) -> Event:
+    folder, names = run.stage(step["stage"]), step["stats"]
+    numbers: dict[str, Any] = {} if leaves is None else {leaves["stat"]: leaves["value"]}
+    if folder is not None:
+        found = next(lines(sorted((folder.path / "stats").glob("part-*.parquet")), ID, [row], [ID, *names]), {})
+        numbers = {n: found.get(n) for n in names}
+    told = ", ".join(f"{n} {number(v)}" for n, v in numbers.items())
+    verdict = "passed" if folder is None else "trimmed" if any(numbers.values()) else "stays"
+    return _verdict(step, leaves, told, verdict, numbers=numbers)
 
 
 def _relative(run: Finished, row: int, similarity: float | None) -> tuple[Relative, str]:
@@ -169,7 +181,8 @@ def _tell_selector(run: Finished, step: Mapping[str, Any], row: int, leaves: Map
     return _verdict(step, leaves, ", ".join(told), numbers=numbers, verdict="chosen")
 
 
-_TELL = {"read": _tell_read, "filter": _tell_filter, "deduplicator": _tell_dedup, "selector": _tell_selector}
+_TELL = {"read": _tell_read, "filter": _tell_filter, "deduplicator": _tell_dedup, "trimmer": _tell_trimmer,
+         "selector": _tell_selector}
 
 
 def text(told: Story) -> str:

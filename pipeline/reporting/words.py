@@ -7,7 +7,8 @@ from ...operators.base import Range, Unit
 REASONS = {
     "below_min": "below the minimum", "above_max": "above the maximum", "not_member": "not one of the wanted values",
     "in_reversed_range": "inside the reversed range", "no_number": "no number", "null_text": "no text",
-    "duplicate": "duplicate", "indexed": "already in the index", "not_selected": "not selected", "error": "error",
+    "duplicate": "duplicate", "emptied": "nothing left", "indexed": "already in the index", "not_selected": "not selected",
+    "error": "error",
 }
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,10 +20,23 @@ from ..ledger import POSITION, SOURCE
 from ..plan import Stage
 from ..recipe import Recipe
 from ..reporting.words import counted
-from ..workspace import StageFolder, atomically
+from ..workspace import StageFolder, atomically, write_table
 from .lineage import Lineage, Told
 
 BATCH_BYTES = 16 << 20
+
+
+class Work(Protocol):
+    """What a pass does to batches of rows. Picklable."""
+
+    text_keys: tuple[str, ...]
+    tolerate: bool
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[Outcome]:
+        """One outcome per batch, or several."""
+
+    def stats_schema(self) -> pa.Schema:
+        """Columns of every outcome's `stats`."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +44,7 @@ class RowsTask:
     """One part of a pass. Picklable; called in a worker; answers the part's counts."""
 
     folder: StageFolder
-    steps: Steps
+    steps: Work
     batch_rows: int
     before: Lineage | None = None  # None: read the sources
     splits: tuple[Split, ...] = field(default=(), repr=False)
@@ -100,7 +113,8 @@ class _Writer:
         self.rows_out += len(table)
         self.bytes_out += table.nbytes
         path = self.folder.path / "rows" / f"part-{self.part:05d}-{self.piece:03d}.parquet"
-        atomically(path, lambda tmp: pq.write_table(table, tmp, compression="zstd", compression_level=1, use_dictionary=[SOURCE]))
+        options = {"compression": "zstd", "compression_level": 1, "use_dictionary": [SOURCE], "write_page_checksum": True}
+        atomically(path, lambda tmp: pq.write_table(table, tmp, **options))
         self.piece, self.rows, self.held = self.piece + 1, [], 0
 
     def close(self) -> dict[str, Any]:
@@ -170,7 +184,7 @@ class _Allowance:
 
 def write_narrow(folder: StageFolder, kind: str, part: int, table: pa.Table) -> None:
     """Write a part's narrow table."""
-    atomically(folder.file(kind, part), lambda tmp: pq.write_table(table, tmp, compression="zstd", compression_level=1))
+    write_table(folder.file(kind, part), table)
 
 
 def by_step(left: pa.Table) -> dict[str, int]:

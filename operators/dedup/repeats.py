@@ -1,0 +1,123 @@
+"""What is repeated across a corpus: units counted part by part, merged range by range, cut out where they are frequent.
+
+A unit is a piece of a row (a line, a paragraph, a run of tokens) as two 64-bit hashes and three places; see
+`kernels/units.py`. Two units are equal if both hashes are: among n different units of a corpus any two are taken for
+equal with a probability below n^2 / 2^128 (1e-14 for 10^12 units), so no text needs to be compared.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from ..kernels import repeats as kernels
+from ..kernels.strings import strings, view
+from ..kernels.units import Found
+
+UNIT = pa.struct([
+    ("key", pa.uint64()), ("check", pa.uint64()), ("start", pa.int32()), ("next", pa.int32()), ("prior", pa.int32()),
+])
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Different units and how often they were seen, ascending by key: `key`, `check` uint64[m], `count` int64[m]."""
+
+    key: np.ndarray
+    check: np.ndarray
+    count: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+
+@dataclass(frozen=True)
+class Trimmed:
+    """A column without its frequent units.
+
+    Attributes:
+        text: what is left; null where it was.
+        pieces: int64[n], units that went, those that overlap counted as one.
+        points: int64[n], code points that went.
+    """
+
+    text: pa.StringArray
+    pieces: np.ndarray
+    points: np.ndarray
+
+
+def as_column(found: Found, text: pa.StringArray) -> pa.ListArray:
+    """list<UNIT>[n], null where `text` is. Raises ValueError where they are more than one list array holds."""
+    if len(found.key) > np.iinfo(np.int32).max:
+        raise ValueError(f"{len(found.key):,} units in one batch; a list array holds 2,147,483,647: make the batches smaller")
+    missing = text.is_null() if text.null_count else None
+    values = pa.StructArray.from_arrays([pa.array(column) for column in found[1:]], fields=list(UNIT))
+    return pa.ListArray.from_arrays(pa.array(found.bounds, pa.int32()), values, mask=missing)
+
+
+def from_column(column: pa.ListArray) -> Found:
+    """The units of a list<UNIT> column, sliced or not; a null row has none."""
+    begin = np.asarray(column.offsets).astype(np.int64)
+    first, last = (int(begin[0]), int(begin[-1])) if len(begin) else (0, 0)
+    values = column.values.slice(first, last - first)
+    return Found(begin - first, *(np.asarray(values.field(i)) for i in range(values.type.num_fields)))
+
+
+def count(units: Found, once_a_row: bool) -> Counted:
+    """How often each unit is seen in a batch: once for each row, or as often as it stands there.
+
+    Cost: one sort of the keys.
+    """
+    rows = np.repeat(np.arange(len(units.bounds) - 1), np.diff(units.bounds))
+    return _summed(units.key, units.check, np.ones(len(units.key), np.int64), rows, once_a_row)[0]
+
+
+def merge(runs: list[Counted]) -> tuple[Counted, np.ndarray]:
+    """(sums, first): the units of several counts, each with the number of the first run in which it is, int64[m].
+
+    Cost: one sort of all keys.
+    """
+    if not runs:
+        nothing = np.empty(0, np.uint64)
+        return Counted(nothing, nothing, np.empty(0, np.int64)), np.empty(0, np.int64)
+    key, check, seen = (np.concatenate(columns) for columns in zip(*((r.key, r.check, r.count) for r in runs), strict=True))
+    run = np.repeat(np.arange(len(runs)), [len(r) for r in runs])
+    return _summed(key, check, seen, run, once=False)
+
+
+def _summed(key: np.ndarray, check: np.ndarray, weight: np.ndarray, tag: np.ndarray, once: bool) -> tuple[Counted, np.ndarray]:
+    """(sums by unit, tag of the first of each); `tag` ascends."""
+    order = np.argsort(key, kind="stable")
+    if kernels.collides(order, key, check):
+        order = np.lexsort((check, key))
+    first, total = kernels.grouped(order, key, check, weight, tag, once)
+    return Counted(key[first], check[first], total), tag[first]
+
+
+class Frequent:
+    """Units that go, to be looked up: `key` ascends, `check` beside it. Cost: 8 to 16 bytes each, besides the columns."""
+
+    def __init__(self, key: np.ndarray, check: np.ndarray) -> None:
+        self.key, self.check = key, check
+        self._bits = max(len(key), 1).bit_length()
+        self._begin = kernels.index_of(key, self._bits)
+
+    def find(self, units: Found) -> np.ndarray:
+        """int64[m]: the place of each unit among these, -1 for units that are not frequent."""
+        return kernels.find(units.key, units.check, self.key, self.check, self._begin, self._bits)  # type: ignore[no-any-return]
+
+
+def trim(text: pa.StringArray, units: Found, found: np.ndarray, seen: np.ndarray) -> Trimmed:
+    """`text` without the units that are frequent.
+
+    `found` as of `Frequent.find`. `seen` bool[frequent ones]: a frequent unit that is not seen yet stays whole, and is
+    seen from then on (it is changed in place); whatever it shares with others stays with it. What goes at the end of a
+    text takes the break before it along. Null: null.
+    """
+    offsets, data = view(text)
+    sizes = np.diff(offsets)
+    bounds, cuts, pieces = kernels.cuts_of(units, found, seen, sizes)
+    if not len(cuts):
+        return Trimmed(text, pieces, np.zeros(len(text), np.int64))
+    ends, left, points = kernels.without(offsets, data, bounds, cuts)
+    return Trimmed(strings(ends, left, like=text), pieces, points)

@@ -1,0 +1,139 @@
+"""Numba: units counted, looked up, and cut out of their texts."""
+
+import numpy as np
+from numba import njit
+
+from .units import Found
+
+
+@njit(cache=True, nogil=True)
+def collides(order: np.ndarray, key: np.ndarray, check: np.ndarray) -> bool:
+    """Whether two units have the same key and another check; `order` sorts by key."""
+    for i in range(1, len(order)):
+        if key[order[i]] == key[order[i - 1]] and check[order[i]] != check[order[i - 1]]:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def grouped(
+    order: np.ndarray, key: np.ndarray, check: np.ndarray, weight: np.ndarray, tag: np.ndarray, once: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """(first, sum int64) of each group of equal (key, check), in `order`, by which equal ones stand together.
+
+    `first` is the place of the group's first member. With `once`, members of one `tag` count once.
+    """
+    first, total, filled = np.empty(len(order), np.int64), np.empty(len(order), np.int64), -1
+    for i in range(len(order)):
+        x = order[i]
+        w = order[i - 1] if i > 0 else x
+        if i == 0 or key[x] != key[w] or check[x] != check[w]:
+            filled += 1
+            first[filled], total[filled] = x, weight[x]
+        elif not once or tag[x] != tag[w]:
+            total[filled] += weight[x]
+    return first[: filled + 1].copy(), total[: filled + 1].copy()
+
+
+@njit(cache=True, nogil=True)
+def index_of(key: np.ndarray, bits: int) -> np.ndarray:
+    """int64[2^bits + 1]: where in sorted `key` the keys with each value of the top `bits` bits begin."""
+    shift = np.uint64(64 - bits)
+    begin = np.zeros((1 << bits) + 1, np.int64)
+    for i in range(len(key)):
+        begin[np.int64(key[i] >> shift) + 1] += 1
+    for slot in range(1 << bits):
+        begin[slot + 1] += begin[slot]
+    return begin
+
+
+@njit(cache=True, nogil=True)
+def find(
+    key: np.ndarray, check: np.ndarray, known: np.ndarray, checks: np.ndarray, begin: np.ndarray, bits: int
+) -> np.ndarray:
+    """int64[m]: place of each unit among the `known` (sorted, with their `checks` and `index_of`), -1 for the others."""
+    shift, found = np.uint64(64 - bits), np.full(len(key), -1, np.int64)
+    for i in range(len(key)):
+        slot = np.int64(key[i] >> shift)
+        for at in range(begin[slot], begin[slot + 1]):
+            if known[at] == key[i] and checks[at] == check[i]:
+                found[i] = at
+                break
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _cut(cuts: np.ndarray, count: int, run: tuple[int, int, int], size: int) -> int:
+    """Note the cut of a run (start, next, prior); one that reaches the end takes along what precedes it."""
+    start, stop, prior = run
+    if stop > size:
+        start, stop = prior, size
+    if stop <= start:
+        return count
+    cuts[count, 0], cuts[count, 1] = start, stop
+    return count + 1
+
+
+@njit(cache=True, nogil=True)
+def cuts_of(units: Found, found: np.ndarray, seen: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(bounds int64[n + 1], cuts int64[m, 2], pieces int64[n]): the bytes of each row that go.
+
+    `found`: place of each unit among the frequent ones, -1 for the others. A frequent unit that is not `seen` yet stays,
+    whole, and is seen from then on; the others go, but for what they share with one that stays. `pieces`: units that
+    go, those that overlap counted as one. Units of a row ascend by start and by next.
+    """
+    n = len(sizes)
+    bounds, pieces, filled = np.zeros(n + 1, np.int64), np.zeros(n, np.int64), 0
+    cuts = np.empty((int((found >= 0).sum()), 2), np.int64)
+    for row in range(n):
+        safe, last, open_ = 0, 0, False
+        run = (0, 0, 0)
+        for i in range(units.bounds[row], units.bounds[row + 1]):
+            if found[i] < 0:
+                continue
+            start, following = np.int64(units.start[i]), np.int64(units.next[i])
+            if not seen[found[i]]:
+                seen[found[i]] = True
+                if open_:
+                    filled = _cut(cuts, filled, (run[0], min(run[1], start), run[2]), sizes[row])
+                    open_ = False
+                safe = following
+                continue
+            pieces[row] += start >= last
+            last = following
+            begin = max(start, safe)
+            if begin >= following:
+                continue
+            if open_ and begin <= run[1]:
+                run = (run[0], following, run[2])
+                continue
+            if open_:
+                filled = _cut(cuts, filled, run, sizes[row])
+            run, open_ = (begin, following, np.int64(units.prior[i]) if begin == start else begin), True
+        if open_:
+            filled = _cut(cuts, filled, run, sizes[row])
+        bounds[row + 1] = filled
+    return bounds, cuts[:filled], pieces
+
+
+@njit(cache=True, nogil=True)
+def without(offsets: np.ndarray, data: np.ndarray, bounds: np.ndarray, cuts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(offsets int64[n + 1], bytes, code points that went int64[n]) of the rows without their cuts."""
+    n, gone = len(offsets) - 1, 0
+    for k in range(len(cuts)):
+        gone += cuts[k, 1] - cuts[k, 0]
+    out, ends, lost = np.empty(offsets[n] - offsets[0] - gone, np.uint8), np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
+    size = 0
+    for row in range(n):
+        at = offsets[row]
+        for k in range(bounds[row], bounds[row + 1]):
+            begin, end = offsets[row] + cuts[k, 0], offsets[row] + cuts[k, 1]
+            out[size : size + begin - at] = data[at:begin]
+            size += begin - at
+            at = end
+            for i in range(begin, end):
+                lost[row] += (data[i] & 0xC0) != 0x80
+        out[size : size + offsets[row + 1] - at] = data[at : offsets[row + 1]]
+        size += offsets[row + 1] - at
+        ends[row + 1] = size
+    return ends, out, lost
