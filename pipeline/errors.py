@@ -6,7 +6,9 @@
     ├── OperatorError    an operator failed on a row: recipe, step, file, row
     ├── SelectionError   a selector cannot meet what was asked
     ├── LostRowError     the ledger does not add up: a bug of ours, never the user's
-    └── StaleError       what lies in the workspace was made by something else than what is asked now
+    ├── StaleError       what lies in the workspace was made by something else than what is asked now
+    ├── GuardError       more rows left than the recipe's guards allow
+    └── LostWorkerError  a worker process died; what it had finished is kept
 
 Leaves raise plain ValueError with one good sentence; the spine locates it. Exit codes: see `cli.py`.
 """
@@ -51,3 +53,11 @@ class LostRowError(TamisError):
 
 class StaleError(TamisError):
     """The workspace holds results of another recipe, input or version, or another run is writing there."""
+
+
+class GuardError(TamisError):
+    """More rows left than the recipe's guards allow: nothing is exported."""
+
+
+class LostWorkerError(TamisError):
+    """A worker process died. Finished parts are kept: running again goes on from there."""

@@ -15,7 +15,6 @@ from .stages import dedup, embed, export, rows, select, tally, trim
 from .stages.lineage import Lineage
 from .workspace import Place, StageFolder, Workspace, atomically, write_json
 
-
 MODEL_STAGES = ("embed",)  # what a scheduler may place where the accelerator is
 
 

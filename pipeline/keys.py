@@ -14,6 +14,7 @@ KEYS: dict[str, tuple[Any, Any]] = {
     "seed": (int, 0),
     "engine": (Literal["local", "spark"], "local"),
     "on_error": (Any, "stop"),
+    "guards": (Any, {}),
     "work_dir": (str | None, None),
     "export_type": (Literal["parquet", "jsonl"] | None, None),
     "export_shard_size": (int, 0),

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import corpus
@@ -29,12 +29,15 @@ def versions() -> dict[str, str]:
 def build(plan: Plan, records: list[Mapping[str, Any]], timing: list[Mapping[str, Any]]) -> dict[str, Any]:
     """The manifest of a finished run. Raises LostRowError if its counts do not add up."""
     export = records[-1]
-    steps = _steps(plan, records)
+    steps = steps_of(plan, records)
     _add_up(records)
     rows_in, left = records[0]["rows_in"], sum(sum(s["left"].values()) for s in steps)
     if rows_in != export["rows"] + left:
         lost = rows_in - export["rows"] - left
         raise LostRowError(f"{rows_in} rows were read, {export['rows']} exported, {left} are in the ledger: {lost} are lost")
+    lines = sum(f["rows"] for f in export["ledger"])
+    if lines != left:
+        raise LostRowError(f"{left} rows left, but the ledger has {lines} lines")
     return {
         "project_name": plan.recipe.project_name, "tamis": versions()["tamis"], "recipe": recipes.words(plan.recipe),
         "seed": plan.recipe.seed, "notes": list(plan.recipe.notes),
@@ -58,10 +61,10 @@ def _add_up(records: list[Mapping[str, Any]]) -> None:
         given = gave
 
 
-def _steps(plan: Plan, records: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows in, rows out and reasons of each step; step 0 is reading."""
+def steps_of(plan: Plan, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows in, rows out and reasons of each step of the stages done so far; step 0 is reading."""
     told, rows = [], records[0]["rows_in"]
-    for stage, record in zip(plan.stages, records, strict=True):
+    for stage, record in zip(plan.stages, records, strict=False):
         numbers = [s.number for s in stage.steps]
         for number in ([0, *numbers] if stage.index == 1 else numbers):
             left = _left(record, number)

@@ -10,14 +10,25 @@ from typing import Any
 
 import yaml
 
-from . import steps
+from . import guards, steps
 from .errors import RecipeError, did_you_mean
+from .export import file_suffix
 from .keys import IGNORED_KEYS, KEYS, REFUSED_KEYS
 from .steps import Step
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads 1e5 as a number (YAML 1.2) and refuses a key given twice."""
+    """SafeLoader that reads 1e5 as a number (YAML 1.2), refuses a key given twice, and says where a value cannot be read."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            value = super().construct_object(node, deep)
+            if isinstance(value, str):
+                value.encode()
+        except (ValueError, KeyError, AttributeError, TypeError) as e:  # 2020-99-99, !!int x, "\ud800"
+            kind = str(node.tag).rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(None, None, f"{node.value!r:.80} is no {kind}", node.start_mark) from e
+        return value
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789."))
@@ -26,6 +37,8 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\
 def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
     seen: set[str] = set()
     for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(None, None, "a key must be one word", key.start_mark)
         if key.value in seen:
             raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
         seen.add(key.value)
@@ -50,6 +63,7 @@ class Recipe:
     seed: int
     engine: str
     set_aside: int | None
+    guards: Mapping[str, float]
     work_dir: str | None
     export_type: str
     export_shard_size: int
@@ -95,20 +109,21 @@ def _set(words: dict[str, Any], text: str) -> None:
         raise RecipeError(f"--set {text}: write KEY=VALUE, as in seed=7 or process.3.min_ratio=0.3")
     try:
         told = yaml.load(value, _Loader)
-    except yaml.YAMLError as e:
+    except (yaml.YAMLError, RecursionError) as e:
         raise RecipeError(f"--set {text}: the value is not valid YAML") from e
     parts = key.strip().split(".")
     if parts[0] != "process" or len(parts) == 1:
         words[key.strip()] = told
         return
     process = words.get("process") or []
-    if len(parts) != 3 or not parts[1].isdigit() or not 1 <= int(parts[1]) <= len(process):
+    process = words["process"] = list(process) if isinstance(process, list | tuple) else []
+    if len(parts) != 3 or not parts[1].isdecimal() or not 1 <= int(parts[1]) <= len(process):
         raise RecipeError(f"--set {text}: a step's setting is process.N.SETTING with N from 1 to {len(process)}")
     step = process[int(parts[1]) - 1]
-    if isinstance(step, str):
-        step = process[int(parts[1]) - 1] = {step: {}}
-    (op, given), = step.items()
-    step[op] = {**(given or {}), parts[2]: told}
+    (op, given), = step.items() if isinstance(step, dict) and len(step) == 1 else ((step, None),)
+    if not isinstance(op, str) or not isinstance(given, dict | None):
+        raise RecipeError(f"--set {text}: step {parts[1]} is no operator with settings")
+    process[int(parts[1]) - 1] = {op: {**(given or {}), parts[2]: told}}
 
 
 def _parse(text: str, name: str) -> tuple[dict[str, Any], dict[Any, int]]:
@@ -116,6 +131,8 @@ def _parse(text: str, name: str) -> tuple[dict[str, Any], dict[Any, int]]:
     try:
         words = yaml.load(text, _Loader)
         root = yaml.compose(text, _Loader)
+    except RecursionError as e:
+        raise RecipeError(f"{name}: nested more deeply than any recipe is") from e
     except yaml.YAMLError as e:
         mark = getattr(e, "problem_mark", None)
         where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
@@ -161,7 +178,7 @@ def _translate(words: dict[str, Any], notes: list[str], wrong: list[str]) -> Non
     """Data-Juicer's other ways of saying what a key of ours says."""
     dataset = words.pop("dataset", None)
     if dataset and not words.get("dataset_path"):
-        configs = dataset.get("configs", []) if isinstance(dataset, dict) else []
+        configs = (dataset.get("configs") or []) if isinstance(dataset, dict) else []
         local = [c.get("path") for c in configs if isinstance(c, dict) and c.get("type", "local") == "local" and c.get("path")]
         if local and len(local) == len(configs):
             words["dataset_path"] = local
@@ -177,8 +194,18 @@ def _wrong_values(values: dict[str, Any], name: str) -> list[str]:
     wrong = []
     if not values["dataset_path"]:
         wrong.append(f"{name}: dataset_path is missing: the file, folder, glob or URL that holds the rows")
+    paths = [values["dataset_path"]] if isinstance(values["dataset_path"], str) else values["dataset_path"]
+    if not values["export_path"].strip() or any("\0" in p for p in (*paths, values["export_path"], values["work_dir"] or "")):
+        wrong.append(f"{name}: a path must not be empty, nor hold a NUL character")
     if values["np"] < 0 or values["batch_rows"] < 1 or values["export_shard_size"] < 0:
         wrong.append(f"{name}: np and export_shard_size must not be negative, batch_rows must be at least 1")
+    wrong += [f"{name}: {problem}" for problem in guards.problems(values["guards"])]
+    told = _type_of_file(values["export_path"])
+    if told and told != (values["export_type"] or told):
+        wrong.append(f"{name}: export_type {values['export_type']} contradicts export_path {values['export_path']}, which is {told}")
+    if not told and Path(values["export_path"]).suffix.lower() in _OTHER_FILES:
+        wrong.append(f"{name}: export_path {values['export_path']} would be a folder of that name; "
+                     "a file is .jsonl, .jsonl.zst, .jsonl.gz, .json or .parquet")
     if not values["text_keys"]:
         wrong.append(f"{name}: text_keys is empty: it names the column that holds the text")
     on_error = values["on_error"]
@@ -186,6 +213,15 @@ def _wrong_values(values: dict[str, Any], name: str) -> list[str]:
     if on_error != "stop" and not (isinstance(count, int) and not isinstance(count, bool) and count >= 0):
         wrong.append(f"{name}: on_error is 'stop' or '{{set_aside: N}}' (up to N broken rows go to the ledger), not {on_error!r}")
     return wrong
+
+
+_OTHER_FILES = (".csv", ".tsv", ".txt", ".md", ".gz", ".zst", ".bz2", ".xz", ".zip", ".arrow", ".json", ".jsonl", ".parquet")
+
+
+def _type_of_file(export_path: str) -> str | None:
+    """What the file is that `export_path` names; None: it names a folder."""
+    suffix = file_suffix(export_path)
+    return ("parquet" if suffix == ".parquet" else "jsonl") if suffix else None
 
 
 def _process(
@@ -227,14 +263,13 @@ def _recipe(
     process: tuple[Step, ...], notes: list[str],
 ) -> Recipe:
     paths = values["dataset_path"]
-    suffix = {".jsonl": "jsonl", ".json": "jsonl", ".zst": "jsonl", ".gz": "jsonl", ".parquet": "parquet"}
     return Recipe(
         name=name, project_name=values["project_name"], dataset_path=(paths,) if isinstance(paths, str) else tuple(paths),
         export_path=values["export_path"], workers=values["np"], text_keys=text_keys,
         suffixes=(values["suffixes"],) if isinstance(values["suffixes"], str) else tuple(values["suffixes"]),
         process=process, seed=values["seed"], engine=values["engine"],
         set_aside=values["on_error"]["set_aside"] if isinstance(values["on_error"], dict) else None,
-        work_dir=values["work_dir"], export_type=values["export_type"] or suffix.get(Path(values["export_path"]).suffix, "parquet"),
+        guards=dict(values["guards"]), work_dir=values["work_dir"], export_type=values["export_type"] or _type_of_file(values["export_path"]) or "parquet",
         export_shard_size=values["export_shard_size"], keep_stats=values["keep_stats_in_res_ds"],
         batch_rows=values["batch_rows"], spark_master=values["spark_master"], folder=folder, notes=tuple(notes), asked=words,
     )
@@ -258,7 +293,7 @@ def words(recipe: Recipe) -> dict[str, Any]:
         "engine": recipe.engine, "on_error": "stop" if recipe.set_aside is None else {"set_aside": recipe.set_aside},
         "export_type": recipe.export_type, "export_shard_size": recipe.export_shard_size,
         "keep_stats_in_res_ds": recipe.keep_stats, "batch_rows": recipe.batch_rows,
-        **{k: v for k, v in (("work_dir", recipe.work_dir), ("spark_master", recipe.spark_master)) if v}, "process": process,
+        **{k: v for k, v in (("work_dir", recipe.work_dir), ("spark_master", recipe.spark_master), ("guards", dict(recipe.guards))) if v}, "process": process,
     }
 
 

@@ -9,6 +9,7 @@
           stats/part-00000.parquet      one line for every row that entered: ids and numbers
           ledger/part-00000.parquet     one line for every row that left here
           done/part-00000.json          this part's counts, written last
+          files.json                    the size of each of these files, by which loss and damage are seen
           done.json                     the stage's record, written last of all
         02-dedup-<fingerprint>/ ...
 
@@ -21,12 +22,13 @@ import json
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,7 +36,7 @@ import pyarrow.parquet as pq
 from .errors import RecipeError, StaleError
 from .export import file_suffix
 
-LAYOUT = 2  # raise when files in a stage folder change their meaning: no older stage is then taken for done
+LAYOUT = 3  # raise when files in a stage folder change their meaning: no older stage is then taken for done
 _STAGE = re.compile(r"\d{2,}-[a-z]+-[0-9a-f]{16}")
 _HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
@@ -70,8 +72,23 @@ class StageFolder:
 
     def finish(self, record: dict[str, Any]) -> dict[str, Any]:
         """Mark the stage as done."""
+        write_json(self.path / "files.json", self._sizes())
         write_json(self.path / "done.json", record)
         return record
+
+
+    def check(self) -> None:
+        """Raises StaleError where a file of this finished stage is gone, or of another size than when it was finished."""
+        told, there = read_json(self.path / "files.json"), self._sizes()
+        wrong = ["files.json"] if told is None else [name for name, size in told.items() if there.get(name) != size]
+        if wrong:
+            raise StaleError(f"{self.path / wrong[0]} is gone or damaged: remove {self.path} and run again")
+
+    def _sizes(self) -> dict[str, int]:
+        """Path -> bytes of every file but the stage's own marks and half-written ones."""
+        files = (p for p in self.path.rglob("*") if p.is_file() and not p.name.startswith("."))
+        return {p.relative_to(self.path).as_posix(): p.stat().st_size for p in files
+                if p.parent != self.path or p.name not in ("files.json", "done.json")}
 
 
 class Workspace:
@@ -85,18 +102,22 @@ class Workspace:
         return StageFolder(self.folder / f"{index:02d}-{kind}-{fingerprint[:16]}")
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the workspace; released by the operating system if we die. Raises StaleError while another run holds it."""
+    def lock(self, shared: bool = False, patience: float = 0.0) -> Iterator[None]:
+        """Hold the workspace (`shared`: together with others that share it); the system releases it if we die.
+
+        Raises StaleError while another run holds it, after having waited `patience` seconds for it.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             file = (self.folder / ".lock").open("a")
         except OSError as e:
             raise RecipeError(f"{self.folder} cannot be written to ({e.strerror}); give the run another export_path") from e
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as e:
-                raise StaleError(f"another run is writing to {self.folder}; wait for it, or name another export_path") from e
+            deadline = time.monotonic() + patience
+            while not _locked(file, shared):
+                if time.monotonic() >= deadline:
+                    raise StaleError(f"another run is writing to {self.folder}; wait for it, or name another export_path")
+                time.sleep(0.2)
             yield
 
     def clean(self, keep: set[Path]) -> None:
@@ -107,6 +128,15 @@ class Workspace:
         for path in (p for folder in keep for p in folder.rglob(".*.tmp")):
             if _HALF_WRITTEN.fullmatch(path.name):
                 path.unlink()
+
+
+def _locked(file: IO[str], shared: bool) -> bool:
+    """Whether the file's lock could be had."""
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
@@ -131,7 +161,9 @@ def read_json(path: Path) -> dict[str, Any] | None:
         return None
     except ValueError as e:
         raise StaleError(f"{path} is damaged ({e}): remove {_home(path)} and run again") from e
-    return told  # type: ignore[no-any-return]
+    if not isinstance(told, dict):
+        raise StaleError(f"{path} is damaged (it holds no object): remove {_home(path)} and run again")
+    return told
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -154,8 +186,8 @@ def atomically(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Write a Parquet file (zstd), whole or not at all."""
-    atomically(path, lambda tmp: pq.write_table(table, tmp, compression="zstd", compression_level=1))
+    """Write a Parquet file (zstd, each page with a checksum, which `lineage.read` verifies), whole or not at all."""
+    atomically(path, lambda tmp: pq.write_table(table, tmp, compression="zstd", compression_level=1, write_page_checksum=True))
 
 
 @dataclass(frozen=True)
@@ -194,14 +226,21 @@ class Place:
         if self.file and self.file.is_dir():
             raise RecipeError(f"export_path {self.file} is a folder; name a file, or a folder without a suffix")
         there = [name for name in (*_FOLDERS, *_FILES) if (self.run / name).exists()]
+        if self.file and self.file.exists() and not self._known():
+            raise RecipeError(f"export_path {self.file} exists, and no run of tamis has written it; name another, or remove it")
         if there and not self._known():
             raise RecipeError(f"export_path {self.run} holds {', '.join(there)}, which no run of tamis has written; "
                               "name a folder of its own")
 
     def _known(self) -> bool:
         """Whether the run folder is one that a run has made, or begun."""
-        begun = any((work / ".lock").exists() for work in (self.work, self.run / "work"))
-        return begun or "tamis" in (read_json(self.run / "manifest.json") or ())
+        if any((work / ".lock").exists() for work in (self.work, self.run / "work")):
+            return True
+        try:
+            told = read_json(self.run / "manifest.json")
+        except StaleError:  # JSON of somebody else, or none
+            return False
+        return told is not None and "tamis" in told
 
 
 _FOLDERS = ("data", "kept", "ledger")

@@ -3,14 +3,16 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+import types
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import connection
 
-from ..errors import TamisError
+from ..errors import LostWorkerError
 from .base import Counts
 
 # Parallelism is by processes: a thread pool inside each would only fight over the same cores, and would make the last
@@ -39,10 +41,12 @@ class LocalEngine:
     def close(self) -> None:
         """Stop the workers, busy or not."""
         if self._pool is not None:
-            workers = list((self._pool._processes or {}).values())
+            workers, manager = list((self._pool._processes or {}).values()), self._pool._executor_manager_thread
             self._pool.shutdown(wait=False, cancel_futures=True)
             for worker in workers:
                 worker.terminate()
+            if manager is not None:
+                manager.join(10)  # else it and the interpreter's end race to close the same pipe
             self._pool = None
 
 
@@ -67,7 +71,7 @@ def _gather(
         while True:
             # only a few parts are handed out at a time: after a failure nothing more is begun
             while len(waiting) < ahead and not failures and (nxt := next(upcoming, None)) is not None:
-                with _environment(ONE_THREAD), _no_interrupts():  # submit is where the pool starts its processes
+                with _environment(ONE_THREAD), _no_interrupts(), _alone():  # submit is where the pool starts its processes
                     waiting[pool.submit(task, nxt[1])] = nxt[0]
             if not waiting:
                 break
@@ -84,7 +88,7 @@ def _gather(
         error = failures[min(failures)]
         if isinstance(error, BrokenProcessPool):
             why = "a worker process died, most likely for lack of memory"
-            raise TamisError(f"{why}. Run again to go on from here, with a smaller np.") from error
+            raise LostWorkerError(f"{why}. Run again to go on from here, with a smaller np.") from error
         raise error
     return [answers[i] for i in range(len(parts))]
 
@@ -110,6 +114,20 @@ def _no_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Processes started in the block do not run the user's script again, as `spawn` has them do: all of a task is in tamis.
+
+    So a script needs no `if __name__ == "__main__":`, and what it does besides is done once.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 @contextmanager

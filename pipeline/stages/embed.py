@@ -1,5 +1,6 @@
 """Vectors of the rows that stand, part by part: a stage of its own, so that it can run where the accelerator is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +65,7 @@ def matrix(column: pa.ChunkedArray) -> np.ndarray:
     return np.concatenate(chunks) if chunks else np.empty((0, column.type.list_size), np.float32)
 
 
-def run(stage: Stage, folder: StageFolder, before: Lineage, engine: Engine, parts: range, told: Told) -> dict[str, Any]:
-    """The whole stage; answers its record."""
+def run(stage: Stage, folder: StageFolder, before: Lineage, engine: Engine, parts: Sequence[int], told: Told) -> dict[str, Any]:
+    """The whole stage, or those parts of it; answers its record."""
     records = engine.map(EmbedTask(folder, before, stage.steps[0], stage.pins[0]), parts, told)
     return {"records": records, "facts": {stage.steps[0].number: {"model": stage.pins[0][0].describe()}}}
