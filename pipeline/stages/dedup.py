@@ -32,7 +32,7 @@ from .outcome import CHAINED, write
 from .tables import piece, write_arrow, write_keyed
 
 KEYS = 4_000_000  # in a piece
-TABLES = ("meta", "keys", "twins", "same", "buckets", "sorted", "sets", "edges", "likeness")
+SPILLED = ("meta", "keys", "twins", "same", "buckets", "sorted", "sets", "edges", "likeness")  # folders of narrow tables
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,10 @@ def run(
         if stage.known is not None and stage.known.against:
             against.match(folder, stage.known, before, step, engine, parts, told)
         _decide(corpus, before, stage, engine, parts, told)
-    for kind in TABLES:  # what led to the decisions has served
+    for kind in SPILLED:  # what led to the decisions has served
         shutil.rmtree(folder.path / kind, ignore_errors=True)
+    for name in ("first.npy", "blocks.npy", "sampled.npy", "wanted.arrow"):
+        (folder.path / name).unlink(missing_ok=True)
     records = engine.map(LedgerTask(folder, before, step.number, step.name, step.text_key, by_part=True), parts, told)
     return {"records": records, "facts": {step.number: read_json(folder.path / "facts.json") or {}}}
 

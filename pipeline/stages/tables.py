@@ -77,7 +77,7 @@ def key_ranges(counts: np.ndarray, most: int) -> list[tuple[int, int]]:
         if held > most:  # one top byte with more than is allowed: cut by the byte that follows
             steps = min(FINE, 1 << int(held // most).bit_length())
             cuts = [t * FINE + FINE * i // steps for i in range(steps + 1)]
-            ranges += pairwise(cuts)
+            ranges += pairwise([low, *cuts[1:]])
             low, held = cuts[-1], 0
     return [*ranges, (low, RANGES)] if low < RANGES else ranges
 
