@@ -77,16 +77,18 @@ class _Bars:
 
 class _Lines:
     def __init__(self, console: Console) -> None:
-        self.console, self.stage, self.parts, self.done, self.last = console, "", 0, 0, time.perf_counter()
+        self.console, self.stage, self.parts, self.done, self.last = console, "", 1, 0, time.perf_counter()
 
     def begin(self, stage: Stage, parts: int) -> None:
-        self.stage, self.parts, self.done, self.last = title(stage), parts, 0, time.perf_counter()
+        self.stage, self.parts, self.done, self.last = title(stage), max(parts, 1), 0, time.perf_counter()
 
     def advance(self, counts: Counts) -> None:
         self.done += 1
         if time.perf_counter() - self.last > _PLAIN_EVERY:
             self.last = time.perf_counter()
-            self.console.print(f"{self.stage}  part {self.done} of {self.parts}", markup=False)
+            number, again = (self.done - 1) % self.parts + 1, (self.done - 1) // self.parts + 1  # some stages pass over them twice
+            told = f"part {number} of {self.parts}" + (f", pass {again}" if again > 1 else "")
+            self.console.print(f"{self.stage}  {told}", markup=False)
 
     def end(self, stage: Stage, record: Mapping[str, Any], seconds: float, reused: bool) -> None:
         self.console.print(f"{self.stage}  {told(record, reused)}  {seconds:.1f} s", markup=False)

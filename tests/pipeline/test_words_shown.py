@@ -1,5 +1,6 @@
 """What a new user reads at the terminal: interruptions, names that are not there, progress, counts."""
 
+import io
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 from rich.progress import Progress, TextColumn
 from typer.testing import CliRunner
 
@@ -59,6 +61,17 @@ def test_no_stage_is_ticked_before_its_end(passes: int) -> None:
         assert not bars.tasks[0].finished
     watcher.end(stage, {"rows_in": 30, "rows_out": 30}, 1.0, False)  # type: ignore[arg-type]
     assert bars.tasks[0].finished
+
+
+def test_a_second_pass_is_not_part_17_of_8(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(display, "_PLAIN_EVERY", -1.0)
+    console = Console(file=io.StringIO())
+    watcher = display._Lines(console)
+    watcher.begin(SimpleNamespace(index=2, kind="dedup", steps=[]), 2)  # type: ignore[arg-type]
+    for _ in range(4):
+        watcher.advance({})
+    told = [line.split("  ")[1] for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert told == ["part 1 of 2", "part 2 of 2", "part 1 of 2, pass 2", "part 2 of 2, pass 2"]
 
 
 def test_one_row_too_many_is_one_row(tmp_path: Path) -> None:
