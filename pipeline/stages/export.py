@@ -41,7 +41,9 @@ def run(
     kept = _tables(place.run / "kept", _kept(before, parts, shards, place.run))
     ledger = _tables(place.run / "ledger", _ledger(earlier, parts))
     if not place.file:
-        configs = {"default": f"data/*.{asked.export_type}", "ledger": "ledger/*.parquet"}
+        configs = {"default": f"data/*.{asked.export_type}"}
+        if asked.export_type == "parquet":  # `datasets` reads all configs of a folder in one format
+            configs["ledger"] = "ledger/*.parquet"
         card = dataset_card(asked.project_name, configs, about=_about(asked))
         atomically(place.run / "README.md", lambda tmp: tmp.write_text(card, "utf-8"))
     return {

@@ -21,12 +21,14 @@ DECISION = pa.schema([f for f in ledger.SCHEMA if f.name in (ID, "reason", "stat
 
 
 def decisions(ids: np.ndarray, **columns: Any) -> pa.Table:
-    """A table of decisions, sorted by id; a column is an array, or one value for all; those not given are null."""
+    """A table of decisions, sorted by id; a column is an array, or one value for all; those not given, and NaN, are null."""
     n = len(ids)
 
     def column(name: str, kind: pa.DataType) -> pa.Array:
         value = ids if name == ID else columns.get(name)
-        return pa.array(value, kind) if isinstance(value, np.ndarray | list | pa.Array) else pa.repeat(pa.scalar(value, kind), n)
+        if isinstance(value, np.ndarray | list | pa.Array):
+            return pa.array(value, kind, from_pandas=isinstance(value, np.ndarray))
+        return pa.repeat(pa.scalar(value, kind), n)
 
     return pa.table([column(f.name, f.type) for f in DECISION], schema=DECISION).sort_by(ID)
 
