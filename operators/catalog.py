@@ -7,10 +7,14 @@ from .base import Kind, Operator
 from .dedup import exact, minhash, passages
 from .embed import sentence
 from .filters import characters, language, lines, repetition, words
-from .mappers import personal_data, unicode_form
+from .mappers import (
+    chinese, latex, personal_data, punctuation, redaction, replacing, sentences, source_code, tables, unicode_form,
+)
+from .mappers import words as word_mappers
 
 FILES: tuple[ModuleType, ...] = (
-    unicode_form, personal_data, language, characters, words, lines, repetition, exact, minhash, passages, sentence,
+    unicode_form, personal_data, replacing, redaction, punctuation, word_mappers, sentences, tables, latex, source_code, chinese,
+    language, characters, words, lines, repetition, exact, minhash, passages, sentence,
 )
 
 

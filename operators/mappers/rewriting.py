@@ -15,7 +15,7 @@ def rewrite(text: pa.StringArray, needs_it: pa.BooleanArray, function: Callable[
     """`text` with `function` applied to the rows where `needs_it`; nulls stay."""
     needs_it = pc.fill_null(needs_it, False)
     rewritten = [function(t) for t in text.filter(needs_it).to_pylist()]
-    return pc.replace_with_mask(text, needs_it, pa.array(rewritten, pa.string())) if rewritten else text
+    return pc.replace_with_mask(text, needs_it, pa.array(rewritten, text.type)) if rewritten else text
 
 
 def replace(text: pa.StringArray, pattern: str, repl: str, candidates: pa.BooleanArray) -> pa.StringArray:
@@ -24,17 +24,18 @@ def replace(text: pa.StringArray, pattern: str, repl: str, candidates: pa.Boolea
     Raises ValueError where the pattern is not valid, or takes more than 20 seconds on a row.
     """
     found = compiled(pattern)
+    return rewrite(text, candidates, lambda row: substitute(found, repl, row))
 
-    def one(row: str) -> str:
-        try:
-            return found.sub(repl, row, timeout=SECONDS)
-        except TimeoutError as e:
-            where = f"on a text of {len(row):,} characters"
-            raise ValueError(f"the pattern {pattern[:40]!r} takes more than {SECONDS:g} seconds {where}") from e
-        except regex.error as e:
-            raise ValueError(f"repl {repl!r} does not fit the pattern: {e}") from e
 
-    return rewrite(text, candidates, one)
+def substitute(pattern: "regex.Pattern[str]", repl: "str | Callable[[regex.Match[str]], str]", row: str) -> str:
+    """`row` with every match replaced. Raises ValueError where `repl` does not fit, or it takes more than 20 seconds."""
+    try:
+        return pattern.sub(repl, row, timeout=SECONDS)
+    except TimeoutError as e:
+        where = f"on a text of {len(row):,} characters"
+        raise ValueError(f"the pattern {pattern.pattern[:40]!r} takes more than {SECONDS:g} seconds {where}") from e
+    except (regex.error, IndexError) as e:
+        raise ValueError(f"repl {repl!r} does not fit the pattern: {e}") from e
 
 
 @functools.lru_cache(maxsize=64)

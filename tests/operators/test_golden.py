@@ -20,7 +20,11 @@ NAMES = [
     "alphanumeric_filter", "special_characters_filter", "text_length_filter", "words_num_filter", "stopwords_filter",
     "flagged_words_filter", "average_line_length_filter", "maximum_line_length_filter", "character_repetition_filter",
     "word_repetition_filter", "language_id_score_filter", "fix_unicode_mapper", "whitespace_normalization_mapper",
-    "clean_links_mapper", "clean_email_mapper",
+    "clean_links_mapper", "clean_email_mapper", "chinese_convert_mapper", "clean_copyright_mapper", "clean_ip_mapper",
+    "expand_macro_mapper", "pii_redaction_mapper", "punctuation_normalization_mapper", "remove_bibliography_mapper",
+    "remove_comments_mapper", "remove_header_mapper", "remove_long_words_mapper", "remove_non_chinese_character_mapper",
+    "remove_repeat_sentences_mapper", "remove_specific_chars_mapper", "remove_table_text_mapper",
+    "remove_words_with_incorrect_substrings_mapper", "replace_content_mapper",
 ]
 CASES = [json.loads(line) for name in NAMES for line in (GOLDEN / f"{name}.jsonl").read_text("utf-8").splitlines()]
 
@@ -42,7 +46,7 @@ def decision(op: Operator, params: dict[str, Any]) -> Range:
 
 
 def test_all_that_was_recorded_is_replayed() -> None:
-    assert len(CASES) == 64 and {case["id"].split("#")[0] for case in CASES} == set(NAMES)
+    assert len(CASES) == 110 and {case["id"].split("#")[0] for case in CASES} == set(NAMES)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
