@@ -4,6 +4,9 @@ Exit codes: 0 done; 1 the run failed (an error in the data, a lost worker, a fin
 command line is wrong, and nothing was done; 130 interrupted, and the workspace resumes.
 """
 
+import io
+import importlib.metadata
+import importlib.util
 import json
 import os
 import sys
@@ -26,6 +29,8 @@ app = typer.Typer(
     help="From raw text to the training subset worth having, with the reason every row stayed or left.",
     epilog="Start with [bold]tamis run recipes/demo.yaml[/bold], then open outputs/demo/report.html.",
 )
+if sys.stdout is None:  # `>&-`: nobody listens
+    sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
 # a pipe has no width: tables are then as wide as they need to be
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -204,12 +209,40 @@ def _tell_added(told: dict[str, Any], as_json: bool) -> None:
     out.print(f"{told['index']}: {told['documents']:,} documents added, of which {told['kept']:,} stay; left: {left}", markup=False)
 
 
+@app.command("deploy")
+def deploy_command(
+    path: RecipePath,
+    name: Annotated[str, typer.Option(help="The deployment's name; it is then called curate/NAME.")] = "nightly",
+    pool: Annotated[str, typer.Option(help="The Prefect work pool that runs it.")] = "cpu-pool",
+    cron: Annotated[str | None, typer.Option(help="When, as in '0 3 * * *'; without it, only when asked.")] = None,
+    timezone: Annotated[str, typer.Option(help="Of the schedule.")] = "UTC",
+    gpu_pool: Annotated[str | None, typer.Option(help="The work pool for stages that ask a model; without it, they run in the flow.")] = None,
+    gpu_jobs: Annotated[int, typer.Option(help="Jobs that share one such stage.")] = 1,
+    gpu_limit: Annotated[int | None, typer.Option(help="Jobs at a time anywhere: one for each GPU.")] = None,
+    file: Annotated[Path | None, typer.Option(help="Where the deployment is written down; beside the recipe, unless told.")] = None,
+    register: Annotated[bool, typer.Option(help="Also register it at the Prefect server that PREFECT_API_URL names.")] = True,
+) -> None:
+    """Write a recipe down as a scheduled Prefect deployment, and register it. Needs the extra 'flows'."""
+    if importlib.util.find_spec("prefect") is None:
+        raise RecipeError("deployments need the extra 'flows': pip install 'tamis[flows]'")
+    (found,) = importlib.metadata.entry_points(group="tamis.commands", name="deploy")
+    written = found.load()(
+        _found(path), name=name, pool=pool, cron=cron, timezone=timezone, gpu_pool=gpu_pool, gpu_jobs=gpu_jobs,
+        gpu_limit=gpu_limit, file=file, register=register,
+    )
+    what = f"registered as curate/{name}" if register else "written, not registered"
+    out.print(f"{written}: {what}. Start a worker with: prefect worker start --pool {pool}", markup=False)
+
+
 def _found(path: str) -> str:
     return str(recipe.bundled(path)) if path == "demo" and not Path(path).exists() else path
 
 
 def main() -> None:
     """The console entry: errors in one plain message, Ctrl-C without a trace."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows fewer letters than the data
     try:
         app()
     except RecipeError as e:
@@ -223,6 +256,10 @@ def main() -> None:
         err.print(f"[bold red]{_TITLES.get(type(e).__name__, 'It failed')}:[/bold red] ", end="")
         err.print(str(e), markup=False)
         sys.exit(e.exit_code)
+    except OSError as e:
+        sys.stdout = None  # type: ignore[assignment]  # or Python would try once more to write what could not be written
+        err.print(f"[bold red]It failed:[/bold red] {e}")
+        sys.exit(1)
     except KeyboardInterrupt:
         _interrupted()
     except SystemExit as e:

@@ -70,6 +70,9 @@ def _check(schema: pa.Schema, text_keys: Sequence[str], source: str) -> None:
     reserved = [name for name in schema.names if name in (*KEY_COLUMNS, ERROR)]
     if reserved:
         raise RecipeError(f"{source} has a column {reserved[0]!r}, a name that tamis keeps for itself; rename it")
+    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if twice:
+        raise RecipeError(f"{source} has more than one column {twice[0]!r}; rename one of them")
     for key in text_keys:
         if key not in schema.names:
             near = difflib.get_close_matches(key, schema.names, 1)

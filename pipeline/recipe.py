@@ -202,7 +202,8 @@ def _wrong_values(values: dict[str, Any], name: str) -> list[str]:
     wrong += [f"{name}: {problem}" for problem in guards.problems(values["guards"])]
     told = _type_of_file(values["export_path"])
     if told and told != (values["export_type"] or told):
-        wrong.append(f"{name}: export_type {values['export_type']} contradicts export_path {values['export_path']}, which is {told}")
+        asked, path = values["export_type"], values["export_path"]
+        wrong.append(f"{name}: export_type {asked} contradicts export_path {path}, which is {told}")
     if not told and Path(values["export_path"]).suffix.lower() in _OTHER_FILES:
         wrong.append(f"{name}: export_path {values['export_path']} would be a folder of that name; "
                      "a file is .jsonl, .jsonl.zst, .jsonl.gz, .json or .parquet")

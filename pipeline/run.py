@@ -7,7 +7,7 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def run(recipe_path_or_dict: str | Path | Mapping[str, Any], progress: Progress 
     try:
         place = Place.of(planned.recipe.export_path, planned.recipe.work_dir)
         place.claim([s.url for s in planned.sources], _searched(planned))
-    except (OSError, RuntimeError) as e:  # a name too long, a loop of links, ~nobody
+    except (OSError, RuntimeError) as e:  # a name too long, a loop of links
         raise RecipeError(f"export_path {planned.recipe.export_path!r} cannot be written to ({e})") from e
     try:
         return execute(planned, progress or Silent())
@@ -90,7 +90,10 @@ def apply(
         raise RecipeError(f"apply gives {', '.join(sorted(taken))} itself; use run for files")
     with tempfile.TemporaryDirectory(prefix="tamis-") as folder:
         source, out = Path(folder, "rows.parquet"), Path(folder, "out")
-        pq.write_table(table, source)
+        try:
+            pq.write_table(table, source)
+        except (pa.ArrowException, UnicodeEncodeError) as e:
+            raise ReadError(f"these rows cannot be written as Parquet, which the run reads: {e}") from e
         words = {"np": 1, **recipe_keys, "process": list(process), "engine": engine}
         manifest = run(words | {"dataset_path": str(source), "export_path": str(out), "export_type": "parquet"})
         kept = pq.read_table([str(out / s["path"]) for s in manifest["shards"]], partitioning=None)
@@ -103,16 +106,19 @@ def apply(
 def _table(rows: pa.Table | pa.RecordBatch | Sequence[Mapping[str, Any]]) -> pa.Table:
     if isinstance(rows, pa.Table | pa.RecordBatch):
         return rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
+    if not isinstance(rows, Iterable) or isinstance(rows, str | bytes):
+        raise ReadError(f"rows are a pyarrow Table or a list of dicts, not {type(rows).__name__}")
     told = list(rows)
     for i, row in enumerate(told):
-        if not isinstance(row, Mapping) or not row:
+        if not isinstance(row, Mapping) or not row or not all(isinstance(name, str) for name in row):
             raise ReadError(f"row {i} is no mapping of column names to values: {row!r:.60}")
     columns = {}
     for name in dict.fromkeys(name for row in told for name in row):  # a column that only later rows have is one too
         try:
+            name.encode()
             columns[name] = pa.array([row.get(name) for row in told])
-        except (pa.ArrowException, UnicodeEncodeError) as e:
-            raise ReadError(f"column {name!r} cannot be one Arrow column: {e}") from e
+        except (pa.ArrowException, UnicodeEncodeError, OverflowError) as e:
+            raise ReadError(f"column {name!a} cannot be one Arrow column: {e}") from e
     return pa.table(columns)
 
 

@@ -203,10 +203,14 @@ class Place:
         """`out/` is a run folder; `out/x.jsonl` asks for that file, with the run folder `out/x/` beside it."""
         if "://" in export_path and not export_path.startswith("file://"):
             raise RecipeError(f"export_path {export_path!r}: a run folder must be local; copy the folder there afterwards")
-        path = Path(export_path.removeprefix("file://")).expanduser()
+        try:
+            path = Path(export_path.removeprefix("file://")).expanduser()
+            work = Path(work_dir).expanduser() if work_dir else None
+        except RuntimeError as e:  # ~nobody
+            raise RecipeError(f"export_path {export_path!r} cannot be written to: there is no such home directory") from e
         suffix = file_suffix(path.name)
         folder = path.with_name(path.name.removesuffix(suffix)) if suffix else path
-        return cls(folder, Path(work_dir).expanduser() if work_dir else folder / "work", path if suffix else None)
+        return cls(folder, work or folder / "work", path if suffix else None)
 
     def claim(self, inputs: Iterable[str], folders: Iterable[Path] = ()) -> None:
         """Make sure that the run overwrites nothing that is not its own.

@@ -60,6 +60,8 @@ def _header(record: Record | None) -> list[str]:
         return []
     if record.wrong:
         raise BrokenError(0, f"line {record.line}, the header: {record.wrong}")
+    if any(_NOT_UTF8.search(name) for name in record.fields):
+        raise BrokenError(0, f"line {record.line}, the header: not UTF-8")
     twice = sorted({name for name in record.fields if record.fields.count(name) > 1})
     if twice:
         raise BrokenError(0, f"line {record.line}: the header names {', '.join(map(repr, twice))} more than once")

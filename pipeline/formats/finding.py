@@ -23,6 +23,7 @@ class Source:
         bytes: size as stored.
         digest: "xxh3:..." of the content; remote, not read: "etag:..." or "ukey:..." as the store tells it.
         format, codec: how it is read.
+        modified: of a local file, its time of last change in ns, looked up before its digest was.
     """
 
     url: str = field(repr=False)
@@ -31,6 +32,7 @@ class Source:
     digest: str
     format: str
     codec: str | None = None
+    modified: int = field(default=0, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,9 @@ def _look_local(path: str, base: Path) -> _Place:
             return _Place(path, "", str(full.parent), {str(full): full.stat().st_size}, True)
         if full.is_dir():
             _not_an_output(full, path)
-            inside = sorted(p for p in full.rglob("*") if not p.is_dir() and not _hidden(p.relative_to(full).parts))
+            seen = sorted(p for p in full.rglob("*") if not _hidden(p.relative_to(full).parts))
+            _nothing_passed_over(seen, full, path)
+            inside = [p for p in seen if not p.is_dir()]
             return _Place(path, "", str(full), {str(p): p.stat().st_size for p in inside}, False)
         if glob.has_magic(path):
             root, hits = _fixed_part(str(full)), _globbed(full)
@@ -118,7 +122,21 @@ def _look_local(path: str, base: Path) -> _Place:
             raise RecipeError(f"dataset_path {path!r}: no file fits this pattern in {root}")
     except OSError as e:
         raise RecipeError(f"dataset_path {path!r}: {e.filename or full} cannot be read ({e.strerror})") from e
+    if full.exists():
+        raise RecipeError(f"dataset_path {path!r} is neither a file nor a folder; a pipe or device cannot be read twice")
     raise RecipeError(f"dataset_path {path!r}: there is no such file or folder ({full}).{_advice(full)}")
+
+
+def _nothing_passed_over(seen: list[Path], folder: Path, path: str) -> None:
+    """Raises RecipeError for what lies in a folder and would be left out in silence, or stop the run for good."""
+    for p in seen:
+        if p.is_symlink() and p.is_dir():
+            why = "is a link to another folder, which is not followed: name that folder in dataset_path too, or use a pattern"
+        elif p.exists() and not p.is_dir() and not p.is_file():
+            why = "is neither a file nor a folder"
+        else:
+            continue
+        raise RecipeError(f"dataset_path {path!r}: {p.relative_to(folder)} {why}")
 
 
 def _look_remote(path: str) -> _Place:
@@ -199,9 +217,14 @@ def _names(places: list[_Place], chosen: list[tuple[str, str]]) -> dict[tuple[st
 
 
 def _source(url: str, source: str, size: int, wanted: Sequence[str]) -> Source:
+    try:
+        source.encode()
+    except UnicodeEncodeError as e:
+        raise RecipeError(f"{source!a}: the name of this file is not UTF-8; rename it") from e
     format, codec = format_of(url, wanted)
     assert format is not None  # one_family has refused it
     try:
-        return Source(url, source, size, digest_of(url), format, codec)
+        modified = 0 if is_remote(url) else local_path(url).stat().st_mtime_ns
+        return Source(url, source, size, digest_of(url), format, codec, modified)
     except OSError as e:
         raise RecipeError(f"{source}: cannot be read ({shown(e.strerror or str(e))})") from e

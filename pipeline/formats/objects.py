@@ -1,6 +1,7 @@
 """One JSON line as a Python object: read, judged, and typed."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,12 +11,16 @@ import pyarrow as pa
 
 from .schemas import DEPTH, ConflictError, kind, merge
 
+_LONG = re.compile(rb"[:\[,\s]-?\d{20,}[\s,\]}]")
+
 
 def loaded(line: bytes) -> tuple[dict[str, Any], bytes]:
     """A line's object, and the line written anew without repeated keys. Raises ValueError with one good sentence."""
     again: Callable[[Any], bytes] = orjson.dumps
     try:
         value = orjson.loads(line)
+        if _LONG.search(line):
+            value, again = _exactly(line), _dumped_as_python_writes
     except orjson.JSONDecodeError as e:
         value, again = _loaded_as_python_writes(line, e), _dumped_as_python_writes
     if not isinstance(value, dict):
@@ -24,6 +29,14 @@ def loaded(line: bytes) -> tuple[dict[str, Any], bytes]:
         return value, again(value)
     except orjson.JSONEncodeError as e:
         raise ValueError(f"nested too deeply ({e})") from e
+
+
+def _exactly(line: bytes) -> Any:
+    """orjson rounds whole numbers of 20 digits and more to floats; Python reads them as they are, and they are refused."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as e:
+        raise ValueError(f"a number of too many digits, or nested too deeply ({e})") from e
 
 
 def _loaded_as_python_writes(line: bytes, why: ValueError) -> Any:

@@ -24,6 +24,7 @@ class Split:
         size: bytes of the file as stored.
         codec: gzip, zstd or None.
         parts: text: (url, source) of every file in this split.
+        modified: of local files, the latest time of last change when their digest was taken, in ns.
     """
 
     index: int
@@ -35,6 +36,7 @@ class Split:
     size: int = 0
     codec: str | None = None
     parts: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    modified: int = field(default=0, compare=False, repr=False)
 
 
 def cut(sources: Sequence[Source]) -> list[Split]:
@@ -53,13 +55,15 @@ def cut(sources: Sequence[Source]) -> list[Split]:
             continue
         format = layout_of(source)
         for start, stop in _ranges(source, format, target):
-            splits.append(Split(len(splits), source.url, source.source, format, start, stop, source.bytes, source.codec))
+            splits.append(Split(len(splits), source.url, source.source, format, start, stop, source.bytes, source.codec,
+                                modified=source.modified))
     return [*splits, _together(len(splits), texts)] if texts else splits
 
 
 def _together(index: int, texts: list[Source]) -> Split:
     first, size = texts[0], sum(t.bytes for t in texts)
-    return Split(index, first.url, first.source, "text", 0, size, size, parts=tuple((t.url, t.source) for t in texts))
+    parts = tuple((t.url, t.source) for t in texts)
+    return Split(index, first.url, first.source, "text", 0, size, size, parts=parts, modified=max(t.modified for t in texts))
 
 
 def _ranges(source: Source, format: str, target: int) -> list[tuple[int, int]]:

@@ -67,7 +67,7 @@ def _fact(value: Any) -> str:
 def _quotas(told: Mapping[str, Any], names: np.ndarray) -> list[float] | None:
     """Quota in rows of each cluster, where the selector told them (fact `quotas`: a list by cluster number)."""
     quotas = told["facts"].get("quotas")
-    if "select_tokens" in told or not isinstance(quotas, list) or names.min() < 0 or names.max() >= len(quotas):
+    if "select_tokens" in told or not isinstance(quotas, list) or not len(names) or names.min() < 0 or names.max() >= len(quotas):
         return None
     return [float(quotas[n]) for n in names]
 

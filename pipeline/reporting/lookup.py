@@ -82,6 +82,8 @@ def _by_place(run: Finished, row: str) -> Found | None:
         if mark not in row or source is None or not number.isdecimal():
             continue
         position = int(number) if mark == ":" else _position_of_line(run, source, int(number))
+        if position >= 1 << 63:
+            raise TamisError(f"{run.folder}: no row at {source}:{number}: no file is as long")
         wanted = int(corpus.row_ids(source, np.array([position]))[0])
         if run.lines("kept", [wanted]) or run.lines("ledger", [wanted]):
             return Found(wanted, "place" if mark == ":" else "line")

@@ -63,7 +63,7 @@ class Lineage:
         gone = self.gone(part)
         wanted = None if columns is None else KEY_COLUMNS + [c for c in columns if c not in KEY_COLUMNS]
         for piece in self.pieces(part):
-            with sound(piece), pq.ParquetFile(piece) as file:
+            with sound(piece), pq.ParquetFile(piece, page_checksum_verification=True) as file:
                 for batch in file.iter_batches(batch_rows, columns=wanted):
                     stays = keep_mask(batch.column(ID).to_numpy(), gone)
                     yield batch if stays.all() else batch.filter(pa.array(stays))
@@ -80,7 +80,7 @@ class Lineage:
 def read(path: Path, columns: list[str] | None = None) -> pa.Table:
     """A file that a finished stage left. Raises StaleError where it is gone or damaged."""
     with sound(path):
-        return pq.read_table(path, columns=columns)
+        return pq.read_table(path, columns=columns, page_checksum_verification=True)
 
 
 def texts(batch: pa.RecordBatch, key: str, where: str) -> pa.StringArray:

@@ -153,6 +153,10 @@ def _unchanged(splits: tuple[Split, ...], found: dict[str, tuple[int, int]], fol
     """Raises StaleError where an input has changed while it was read: what was read of it is of no known content."""
     now, planned = _state(splits), {s.url: s.size for s in splits if not s.parts}
     changed = [url for url in now if now[url] != found[url] or now[url][0] != planned.get(url, now[url][0])]
+    for split in splits:  # since the plan took the digest, by which this stage is called
+        urls = [url for url, _ in split.parts or ((split.url, split.source),) if url in now]
+        if urls and split.modified and max(now[url][1] for url in urls) != split.modified:
+            changed += [url for url in urls if now[url][1] >= split.modified and url not in changed] or urls[:1]
     if changed:
         shutil.rmtree(folder.path)
         names = ", ".join(Path(url).name for url in changed[:3]) + (" ..." if len(changed) > 3 else "")
