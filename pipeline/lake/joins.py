@@ -78,7 +78,9 @@ def gather(folder: StageFolder, records: Sequence[Mapping[str, Any]]) -> dict[in
     }
 
 
-def ask(folder: StageFolder, engine: Engine, questions: Sequence[Question], *, bag: bool, most: int, tolerance: float) -> list[Answer]:
+def ask(
+    folder: StageFolder, engine: Engine, questions: Sequence[Question], *, bag: bool, most: int, tolerance: float
+) -> list[Answer]:
     """The answer to every question. Equal questions, by fingerprint, are asked once; the rest through `engine.map`."""
     asked: dict[Any, int] = {}
     of = [asked.setdefault(_same(q, i), i) for i, q in enumerate(questions)]
