@@ -1,46 +1,104 @@
 """A recipe as a Prefect flow: a task per stage, which is `tamis run`'s own loop with @task around its body.
 
 The workspace decides what is done, not Prefect's cache: a flow that crashed at night and is run again in the morning
-takes up every finished stage. Tasks pass a recipe path and a stage number, never rows.
+takes up every finished stage, and its task is `Cached`. Tasks pass a recipe path and a stage number, never rows.
 
     from tamis.flows.curate import curate
     curate("recipes/demo.yaml")
+
+With `gpu="deployment"`, stages that ask a model run as jobs of another work pool (flows/model_stage.py), `gpu_jobs` at a time.
 """
 
-from typing import Any
+from itertools import pairwise
+from typing import Any, Literal
 
 from prefect import flow, get_run_logger, task
+from prefect.futures import wait
+from prefect.states import Completed, State
 
 from ..pipeline import plan, recipe
-from ..pipeline.display import told
-from ..pipeline.errors import TamisError
-from ..pipeline.execute import Silent, execute
+from ..pipeline.errors import GuardError, LostWorkerError, TamisError
+from ..pipeline.execute import MODEL_STAGES, Silent, execute
+from ..pipeline.plan import Plan
+from ..pipeline.workspace import Workspace
+from .elsewhere import follow
+from .model_stage import PATIENCE, place_of
+from .watching import Watched, publish, warn
+
+GPU_DEPLOYMENT = "model-stage/gpu"
 
 
 def _worth_a_retry(_task: Any, _run: Any, state: Any) -> bool:
     """Lost workers and storage that hiccups are tried again; what the user or the data did wrong is not."""
     try:
         state.result()
-    except TamisError:
-        return False
+    except TamisError as e:
+        return isinstance(e, LostWorkerError) or isinstance(e.__cause__, OSError)
     except OSError:
         return True
     return False
 
 
-@task(retries=2, retry_delay_seconds=10, retry_condition_fn=_worth_a_retry, persist_result=False)
-def run_stage(recipe_path: str, overrides: dict[str, Any], index: int) -> dict[str, Any]:
-    """Do one stage (those before it are complete and only taken up); answer its record."""
+RETRIED = {"retries": 3, "retry_delay_seconds": [2, 10, 60], "retry_condition_fn": _worth_a_retry, "persist_result": False}
+
+
+@task(**RETRIED)
+def run_stage(recipe_path: str, overrides: dict[str, Any], index: int) -> dict[str, Any] | State[Any]:
+    """Do one stage (those before it are complete and only taken up); answer its record, or `Cached` where it was done."""
     planned = plan.make(recipe.load(recipe_path, **overrides))
-    record = execute(planned, Silent(), upto=index)
-    get_run_logger().info("stage %d %s: %s", index, record["kind"], told(record, reused=False))
-    return record
+    done = complete(planned, index)
+    try:
+        record = execute(planned, Watched(), upto=index, patience=PATIENCE)
+    except GuardError as e:
+        warn(recipe_path, str(e))
+        raise
+    return Completed(name="Cached", message="complete in the workspace", data=None) if done else record
+
+
+@task(**RETRIED)
+def run_elsewhere(recipe_path: str, overrides: dict[str, Any], index: int, parts: list[int], deployment: str) -> None:
+    """Have a job of the GPU pool do some parts of a model stage."""
+    place = place_of(plan.make(recipe.load(recipe_path, **overrides)))
+    follow(deployment, {"recipe_path": recipe_path, "overrides": overrides, "index": index, "parts": parts}, place)
 
 
 @flow(name="curate", log_prints=True)
-def curate(recipe_path: str, overrides: dict[str, Any] | None = None) -> dict[str, Any]:
+def curate(
+    recipe_path: str, overrides: dict[str, Any] | None = None, gpu: Literal["inline", "deployment"] = "inline",
+    gpu_jobs: int = 1, gpu_deployment: str = GPU_DEPLOYMENT,
+) -> dict[str, Any]:
     """Run a recipe stage by stage and answer its manifest. `overrides` replace top-level keys of the recipe."""
-    planned = plan.make(recipe.load(recipe_path, **(overrides or {})))
+    words = overrides or {}
+    planned = plan.make(recipe.load(recipe_path, **words))
     for stage in planned.stages:
-        run_stage.with_options(name=f"{stage.index}-{stage.kind}")(recipe_path, overrides or {}, stage.index)
-    return execute(planned, Silent())
+        name = f"{stage.index}-{stage.kind}"
+        if gpu == "deployment" and stage.kind in MODEL_STAGES and not complete(planned, stage.index):
+            shares = dealt(len(planned.splits), gpu_jobs)
+            jobs = [
+                run_elsewhere.with_options(name=f"{name}-job-{k}").submit(recipe_path, words, stage.index, parts, gpu_deployment)
+                for k, parts in enumerate(shares, 1)
+            ]
+            wait(jobs)
+            for job in jobs:
+                job.result()
+        run_stage.with_options(name=name)(recipe_path, words, stage.index)
+    manifest = execute(planned, Silent(), patience=PATIENCE)
+    place = place_of(planned)
+    publish(manifest, place.run)
+    get_run_logger().info("%d of %d rows stay; report: %s", manifest["rows_out"], manifest["rows_in"], place.run / "report.html")
+    return manifest
+
+
+def complete(planned: Plan, index: int) -> bool:
+    """Whether a stage is done in the workspace."""
+    stage = planned.stages[index - 1]
+    return Workspace(place_of(planned).work).stage(stage.index, stage.kind, stage.fingerprint).record is not None
+
+
+def dealt(parts: int, jobs: int) -> list[list[int]]:
+    """The parts in as many runs of neighbours as there are jobs, and none empty. Raises ValueError for fewer than one job."""
+    if jobs < 1:
+        raise ValueError(f"gpu_jobs must be at least 1, it is {jobs}")
+    jobs = min(jobs, parts)
+    bounds = [parts * k // jobs for k in range(jobs + 1)] if jobs else [0]
+    return [list(range(a, b)) for a, b in pairwise(bounds)]

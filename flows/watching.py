@@ -1,0 +1,70 @@
+"""A run as the Prefect UI shows it: log lines, a progress bar for each stage, a table of steps, events."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect import get_run_logger
+from prefect.artifacts import create_link_artifact, create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.events import emit_event
+
+from ..pipeline.display import told
+from ..pipeline.engines.base import Counts
+from ..pipeline.plan import Stage
+
+EVERY = 2.0  # seconds between two updates of a progress bar: each is a request to the server
+
+
+class Watched:
+    """`Progress` of one task: a progress artifact and log lines."""
+
+    def __init__(self) -> None:
+        self.parts = self.done = self.rows = 0
+        self.bar: UUID | None = None
+        self.last = 0.0
+
+    def begin(self, stage: Stage, parts: int) -> None:
+        """A stage begins: its bar is made with its first part, so that one that was complete has none."""
+        self.parts, self.done, self.rows, self.bar, self.last = parts, 0, 0, None, time.monotonic()
+        self.key = f"stage-{stage.index}-{stage.kind}"
+
+    def advance(self, counts: Counts) -> None:
+        """One part is done; the server hears of it every other second."""
+        self.done += 1
+        self.rows += int(counts.get("rows_in") or counts.get("rows") or 0)
+        if self.bar is None or time.monotonic() - self.last > EVERY:
+            self._show()
+
+    def _show(self, whole: bool = False) -> None:
+        share = 100.0 if whole else 100.0 * min(self.done, self.parts) / max(self.parts, 1)
+        text = f"{self.done:,} of {self.parts:,} parts, {self.rows:,} rows"
+        if self.bar is None:
+            self.bar = create_progress_artifact(share, key=self.key, description=text)  # type: ignore[assignment]
+        else:
+            update_progress_artifact(self.bar, share, description=text)
+        self.last = time.monotonic()
+
+    def end(self, stage: Stage, record: Mapping[str, Any], seconds: float, reused: bool) -> None:
+        """The stage is complete."""
+        if self.bar is not None:
+            self._show(whole=True)
+        if not reused:
+            get_run_logger().info("stage %d %s: %s, %.1f s", stage.index, record["kind"], told(record, reused=False), seconds)
+
+
+def publish(manifest: Mapping[str, Any], folder: Path) -> None:
+    """The finished run's artifacts: table of steps with the ledger's totals, link to the report."""
+    rows = [{
+        "step": s["step"], "operator": s["op"], "rows in": s["rows_in"], "rows out": s["rows_out"],
+        "left": ", ".join(f"{n:,} {reason}" for reason, n in s["left"].items()),
+    } for s in manifest["steps"]]
+    total = f"{manifest['rows_in']:,} rows in, {manifest['rows_out']:,} out, {manifest['rows_left']:,} in the ledger"
+    create_table_artifact(rows, key="steps", description=f"{manifest['project_name']}: {total}; content {manifest['content_hash']}")
+    create_link_artifact((folder / "report.html").resolve().as_uri(), link_text="report.html", key="report", description=total)
+
+
+def warn(recipe_path: str, message: str) -> None:
+    """The event `tamis.guard`, on which an automation can act."""
+    emit_event("tamis.guard", resource={"prefect.resource.id": f"tamis.recipe.{recipe_path}"}, payload={"message": message})

@@ -1,0 +1,124 @@
+"""A Prefect server and workers on this machine, as processes of their own, for tests of what crosses between them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+PREFECT = [sys.executable, "-m", "prefect", "--no-prompt"]
+
+
+class Loopback:
+    """Started with `start`, stopped with `stop`; everything it writes lies in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/api"
+        self.env = os.environ | {
+            "PREFECT_API_URL": self.url, "PREFECT_HOME": str(folder / "home"), "DO_NOT_TRACK": "1", "NO_COLOR": "1",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_WORKER_QUERY_SECONDS": "2", "PREFECT_LOGGING_TO_API_ENABLED": "true",
+        }
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def begin(self, name: str, *command: str) -> "subprocess.Popen[bytes]":
+        """A process in a group of its own, its output in NAME.log."""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(command, env=self.env, stdout=log, stderr=log, start_new_session=True)
+        return self.processes[name]
+
+    def start_server(self) -> None:
+        """The server, ready."""
+        self.begin("server", *PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(self.port))
+        until(lambda: self._healthy(), 120, "the server answers")
+
+    def _healthy(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/health", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def tamis(self, *arguments: str) -> str:
+        """One `tamis` command."""
+        done = subprocess.run([sys.executable, "-m", "tamis", *arguments], env=self.env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr + done.stdout
+        return done.stdout
+
+    def worker(self, name: str, pool: str) -> None:
+        """A process worker."""
+        self.begin(name, *PREFECT, "worker", "start", "--pool", pool, "--name", name, "--type", "process")
+
+    def post(self, path: str, body: Any) -> Any:
+        """One request to the API."""
+        answer = httpx.post(f"{self.url}{path}", json=body, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+    def runs(self, flow: str) -> list[dict[str, Any]]:
+        """All runs of a flow, the first to start first."""
+        asked = {"flows": {"name": {"any_": [flow]}}, "sort": "EXPECTED_START_TIME_ASC"}
+        found = self.post("/flow_runs/filter", asked)
+        return found  # type: ignore[no-any-return]
+
+    def pools(self) -> set[str]:
+        """Names of the work pools."""
+        return {pool["name"] for pool in self.post("/work_pools/filter", {})}
+
+    def forget(self, deployment: str) -> None:
+        """Remove a deployment, its schedule with it."""
+        found = httpx.get(f"{self.url}/deployments/name/{deployment}", timeout=30).json()
+        httpx.delete(f"{self.url}/deployments/{found['id']}", timeout=30).raise_for_status()
+
+    def order(self, deployment: str, **parameters: Any) -> str:
+        """Ask for a run now; its id."""
+        found = httpx.get(f"{self.url}/deployments/name/{deployment}", timeout=30).json()
+        run = self.post(f"/deployments/{found['id']}/create_flow_run", {"parameters": found["parameters"] | parameters})
+        return str(run["id"])
+
+    def state(self, run: str) -> dict[str, Any]:
+        """A flow run as it stands."""
+        return httpx.get(f"{self.url}/flow_runs/{run}", timeout=30).json()  # type: ignore[no-any-return]
+
+    def tasks(self, run: str) -> list[dict[str, Any]]:
+        """The task runs of a flow run."""
+        asked = {"flow_runs": {"id": {"any_": [run]}}}
+        return self.post("/task_runs/filter", asked)  # type: ignore[no-any-return]
+
+    def logs(self, run: str) -> str:
+        """What a flow run logged."""
+        found = self.post("/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"})
+        return "\n".join(line["message"] for line in found)
+
+    def ended(self, run: str, seconds: float) -> dict[str, Any]:
+        """The flow run once its state is final."""
+        until(lambda: self.state(run)["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"), seconds, f"run {run} ends")
+        return self.state(run)
+
+    def kill(self, name: str) -> None:
+        """kill -9 of a process and all that it started."""
+        os.killpg(self.processes.pop(name).pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End all of it."""
+        for name in list(self.processes):
+            process = self.processes[name]
+            if process.poll() is None:
+                self.kill(name)
+            process.wait(10)
+
+
+def until(holds: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait for it. Raises AssertionError after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(0.2)
