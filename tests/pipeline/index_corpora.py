@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ def expected(texts: Sequence[str | None], op: str, begin: int, end: int, rule: s
 def grow(folder: Path, texts: Sequence[str | None], cuts: Sequence[int], op: str = MINHASH, **settings: Any) -> list[set[int]]:
     """Who stays of each batch, each compared with the index of those before it, which lies in `folder`/index."""
     kept = []
-    for i, (low, high) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
+    for i, (low, high) in enumerate(pairwise(cuts)):
         data, index = write(folder / f"day{i}" / "crawl.jsonl", texts[low:high], low), str(folder / "index")
         how = {"remember": index} if i == 0 else {"against": index, "remember": True}
         kept.append(dedup(data, folder / f"out{i}", op, **settings, **how)[0])

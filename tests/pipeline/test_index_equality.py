@@ -1,5 +1,6 @@
 """Incremental equals from-scratch: which rows stay when batches are compared with an index, against brute force over everything."""
 
+import itertools
 import random
 from pathlib import Path
 
@@ -16,7 +17,7 @@ COUNT = 160
 def test_near_duplicates_on_ten_random_splits(tmp_path: Path, seed: int) -> None:
     texts, cuts = corpus(seed, COUNT), splits(seed, COUNT)
     kept = grow(tmp_path, texts, cuts, **SIMILAR)
-    for (low, high), found in zip(zip(cuts[:-1], cuts[1:], strict=True), kept, strict=True):
+    for (low, high), found in zip(itertools.pairwise(cuts), kept, strict=True):
         assert found == expected(texts, MINHASH, low, high, **SIMILAR)
     scratch, _ = dedup(write(tmp_path / "all" / "crawl.jsonl", texts), tmp_path / "out", **SIMILAR)
     together = set().union(*kept)
@@ -43,7 +44,7 @@ def test_keep_longest_chooses_within_what_is_new(tmp_path: Path, seed: int) -> N
     """The index always wins, even over a longer row: what it keeps has been published. Clusters without it follow the rule."""
     texts, cuts = corpus(seed + 50, COUNT), splits(seed, COUNT)
     kept = grow(tmp_path, texts, cuts, keep="longest", **SIMILAR)
-    for (low, high), found in zip(zip(cuts[:-1], cuts[1:], strict=True), kept, strict=True):
+    for (low, high), found in zip(itertools.pairwise(cuts), kept, strict=True):
         assert found == expected(texts, MINHASH, low, high, "longest", **SIMILAR)
 
 
@@ -104,7 +105,7 @@ def test_workers_parts_and_segments_change_nothing(tmp_path: Path, np: int, monk
         for module, name in ((joining, "KEYS"), (joining, "CHUNK"), (runs, "VALUES"), (against, "PAIRS"), (against, "VALUES")):
             monkeypatch.setattr(module, name, 64)
     monkeypatch.setattr(cutting, "SMALLEST", 1024)
-    cut, told = dedup(data, tmp_path / "two", np=np, against=str(tmp_path / "a" / "index"), **SIMILAR)
+    cut, _ = dedup(data, tmp_path / "two", np=np, against=str(tmp_path / "a" / "index"), **SIMILAR)
     assert cut == whole and len(list((tmp_path / "two" / "work").glob("01-rows-*/done/*"))) > 5
     assert pq.read_table(tmp_path / "two" / "ledger").sort_by("__id__").drop_columns(["step"]).equals(lines)
 
