@@ -97,9 +97,11 @@ class Operator:
         stats: names of the stat columns (a filter's function name, or the fields of its struct; a trimmer's two).
         unit, keep: of a filter: what its number means and which values stay by default.
         member: of a filter: (stat, setting): the stat must be one of the setting's values, where that is not empty.
+        many: of a mapper: it answers list<string>, a row for each element.
         evidence: of a deduplicator: text -> list<uint64> sets for the exact check of candidates, or None (keys decide).
         probe: of a deduplicator: text -> (keys, uint64[n] that two texts share with the probability of their likeness),
             from one pass, or None: by it a sample of pairs is drawn that does not depend on the keys.
+        near: of a deduplicator whose one key a row is a hash: (hashes, rows, **settings) -> edges between near ones, or None.
         limit: of a trimmer: (rows, **settings) -> how often a unit may be seen and stay.
         once_a_row: of a trimmer: whether a unit counts once for each row, however often it stands there.
     """
@@ -115,8 +117,10 @@ class Operator:
     unit: Unit | None = None
     keep: Range | None = None
     member: tuple[str, str] | None = None
+    many: bool = False
     evidence: Callable[..., Any] | None = None
     probe: Callable[..., Any] | None = None
+    near: Callable[..., Any] | None = None
     limit: Callable[..., int] | None = None
     once_a_row: bool = False
 
@@ -171,9 +175,15 @@ def filter(
     return _mark("filter", name, resources, version=version, stats=stats, unit=unit, keep=keep, member=member)
 
 
-def mapper(name: str, *, resources: Mapping[str, str] | None = None, version: int = 1) -> Callable[[Function], Function]:
-    """Mark a function text -> text. The answer replaces the column that it read."""
-    return _mark("mapper", name, resources, version=version)
+def mapper(
+    name: str, *, many: bool = False, resources: Mapping[str, str] | None = None, version: int = 1
+) -> Callable[[Function], Function]:
+    """Mark a function text -> text. The answer replaces the column that it read.
+
+    A struct sets the columns of its fields' names instead. With `many` the answer is list<string>, and each row becomes as
+    many rows as its list has elements. A parameter called `rows` receives all columns as one struct.
+    """
+    return _mark("mapper", name, resources, version=version, many=many)
 
 
 def feature(function: Function) -> Function:
@@ -182,15 +192,17 @@ def feature(function: Function) -> Function:
 
 
 def deduplicator(
-    name: str, *, evidence: Callable[..., Any] | None = None, probe: Callable[..., Any] | None = None, version: int = 1
+    name: str, *, evidence: Callable[..., Any] | None = None, probe: Callable[..., Any] | None = None,
+    near: Callable[..., Any] | None = None, version: int = 1,
 ) -> Callable[[Function], Function]:
     """Mark a function text -> list<uint64>: the keys of each row. Rows that share a key are candidates for one cluster.
 
     `evidence`, called with the same settings, answers list<uint64>: the sorted set by which candidates are compared
     exactly (Jaccard) before an edge counts. Without it, sharing a key is being equal.
     `probe`, with the same settings, answers the keys and one more number: see `Operator.probe`.
+    `near`: keys are hashes of which not equality counts but how little they differ; it answers the pairs.
     """
-    return _mark("deduplicator", name, version=version, evidence=evidence, probe=probe)
+    return _mark("deduplicator", name, version=version, evidence=evidence, probe=probe, near=near)
 
 
 def trimmer(

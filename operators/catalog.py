@@ -4,17 +4,17 @@ import inspect
 from types import ModuleType
 
 from .base import Kind, Operator
-from .dedup import exact, minhash, passages
+from .dedup import exact, hamming, minhash, passages, urls
 from .embed import sentence
-from .filters import characters, language, lines, repetition, words
+from .filters import characters, fields, language, lines, repetition, words
 from .mappers import (
-    chinese, latex, personal_data, punctuation, redaction, replacing, sentences, source_code, tables, unicode_form,
+    chinese, latex, markup, personal_data, punctuation, redaction, replacing, sentences, source_code, tables, unicode_form,
 )
 from .mappers import words as word_mappers
 
 FILES: tuple[ModuleType, ...] = (
-    unicode_form, personal_data, replacing, redaction, punctuation, word_mappers, sentences, tables, latex, source_code, chinese,
-    language, characters, words, lines, repetition, exact, minhash, passages, sentence,
+    unicode_form, personal_data, replacing, redaction, punctuation, word_mappers, sentences, tables, latex, markup, source_code,
+    chinese, fields, language, characters, words, lines, repetition, exact, hamming, minhash, urls, passages, sentence,
 )
 
 

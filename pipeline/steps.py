@@ -107,8 +107,9 @@ def declared_settings(op: Operator | Selector) -> dict[str, tuple[Any, Any]]:
         return wanted | _BUDGET
     wanted["text_key"] = (str | None, None)
     if op.unit is not None and op.keep is not None:
-        number = float if op.unit.suffix in ("ratio", "score", "ppl") else int
-        wanted |= {f"min_{op.unit.suffix}": (number | None, op.keep.min), f"max_{op.unit.suffix}": (number | None, op.keep.max)}
+        number = float if op.unit.suffix in ("ratio", "score", "ppl", "value") else int
+        if op.unit.suffix:
+            wanted |= {f"min_{op.unit.suffix}": (number | None, op.keep.min), f"max_{op.unit.suffix}": (number | None, op.keep.max)}
         wanted |= _RANGE_FLAGS
     if op.kind == "deduplicator":
         wanted |= _KEEP
@@ -185,10 +186,11 @@ def _assemble(number: int, op: Operator | Selector, values: dict[str, Any], text
         return Step(number, op, settings, text_key, extra={k: values[k] for k in _BUDGET}, line=line)
     keep = None
     if op.unit is not None:
-        low, high = values[f"min_{op.unit.suffix}"], values[f"max_{op.unit.suffix}"]
+        low, high = (values.get(f"{end}_{op.unit.suffix}", getattr(op.keep, end)) for end in ("min", "max"))
         keep = Range(low, high, values["min_closed_interval"], values["max_closed_interval"], values["reversed_range"])
     extra = {k: values[k] for k in _KEEP} if op.kind == "deduplicator" else {}
-    return Step(number, op, settings, values["text_key"] or text_key, keep, extra, op.stats, line)
+    own = op.reads[0] if op.kind == "deduplicator" and op.reads[0] != "text" else text_key  # one that reads no text names its column
+    return Step(number, op, settings, values["text_key"] or own, keep, extra, op.stats, line)
 
 
 def _impossible(step: Step) -> list[str]:

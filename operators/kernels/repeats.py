@@ -9,10 +9,10 @@ from .units import Found
 @njit(cache=True, nogil=True)
 def collides(order: np.ndarray, key: np.ndarray, check: np.ndarray) -> bool:
     """Whether two units have the same key and another check; `order` sorts by key."""
+    found = False
     for i in range(1, len(order)):
-        if key[order[i]] == key[order[i - 1]] and check[order[i]] != check[order[i - 1]]:
-            return True
-    return False
+        found |= key[order[i]] == key[order[i - 1]] and check[order[i]] != check[order[i - 1]]
+    return found
 
 
 @njit(cache=True, nogil=True)
@@ -117,7 +117,9 @@ def cuts_of(units: Found, found: np.ndarray, seen: np.ndarray, sizes: np.ndarray
 
 
 @njit(cache=True, nogil=True)
-def without(offsets: np.ndarray, data: np.ndarray, bounds: np.ndarray, cuts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def without(
+    offsets: np.ndarray, data: np.ndarray, bounds: np.ndarray, cuts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(offsets int64[n + 1], bytes, code points that went int64[n]) of the rows without their cuts."""
     n, gone = len(offsets) - 1, 0
     for k in range(len(cuts)):

@@ -96,12 +96,10 @@ def _points(data: np.ndarray, start: int, end: int, most: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _begins(data: np.ndarray, start: int, end: int, with_: bytes) -> bool:
-    if end - start < len(with_):
-        return False
-    for i in range(len(with_)):
-        if data[start + i] != with_[i]:
-            return False
-    return True
+    same = end - start >= len(with_)
+    for i in range(len(with_) if same else 0):
+        same &= data[start + i] == with_[i]
+    return same
 
 
 @njit(cache=True, nogil=True)
@@ -115,10 +113,10 @@ def _is_tag(data: np.ndarray, start: int, end: int) -> bool:
     point, size = decoded(data, at, end)
     if not (97 <= point | 32 <= 122 or point == 0x17F or point == 0x212A):
         return False
+    closed = False
     for i in range(at + size, end - 1):
-        if data[i] == GREATER:
-            return False
-    return True
+        closed |= data[i] == GREATER
+    return not closed
 
 
 @njit(cache=True, nogil=True)

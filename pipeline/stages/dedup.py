@@ -24,7 +24,7 @@ from ..ledger import ID
 from ..plan import Stage
 from ..steps import Step
 from ..workspace import StageFolder, read_json
-from . import candidates, recall, verified
+from . import candidates, hashed, recall, verified
 from .candidates import Corpus
 from .lineage import Lineage, Told, lookup, texts
 from .narrow import LedgerTask
@@ -141,6 +141,10 @@ def _decide(corpus: Corpus, before: Lineage, stage: Stage, engine: Engine, parts
     assert isinstance(op, Operator)
     facts = recall.expected(step)
     first = candidates.firsts(corpus, engine)
+    if op.near is not None:
+        linked, alike = hashed.linked(corpus, first, step)
+        write(corpus, stage, first, linked, components(linked.a, linked.b, corpus.count)[first], alike, facts)
+        return
     buckets = candidates.buckets(corpus, engine)
     parent, linked = candidates.spanned(corpus, buckets)
     if op.evidence is None or not step.settings.get("verify", True):

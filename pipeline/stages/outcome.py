@@ -87,7 +87,8 @@ def _write_decisions(
     verified: bool,
 ) -> None:
     ids, leaves, stays = rows
-    threshold = float(step.settings.get("jaccard_threshold", 1.0))
+    bits = step.settings.get("hamming_distance")
+    threshold = float(step.settings.get("jaccard_threshold", 1.0)) if bits is None else 1.0 - bits / 64
     cuts, bound = np.searchsorted(leaves, corpus.starts), _bound(step, verified)
 
     def groups(path: Any) -> None:
@@ -108,6 +109,8 @@ def _write_decisions(
 
 def _bound(step: Step, verified: bool) -> str:
     threshold = step.settings.get("jaccard_threshold")
+    if "hamming_distance" in step.settings:
+        return f"1 - bits/64 of the SimHashes, Hamming distance <= {step.settings['hamming_distance']}"
     if threshold is None:
         return "equal after normalisation"
     return f"Jaccard >= {threshold:g}" if verified else f"shares a band for Jaccard {threshold:g}, unverified"
