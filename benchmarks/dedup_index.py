@@ -106,8 +106,8 @@ def row(name: str, seconds: float, manifest: dict[str, Any], lookup: dict[str, i
     """One line of the table."""
     left = manifest["steps"][1]["left"]
     share = f"{lookup['bytes_read'] / size:.1%}" if size else ""
-    print(f"{name:<14}{manifest['rows_in']:>10,}{manifest['rows_left']:>10,}{left.get('indexed', 0):>10,}{seconds:>10.2f}{plain:>10.2f}"
-          f"{size / 1e6:>10.1f}{lookup['bytes_read'] / 1e6:>10.1f}{share:>10}", flush=True)
+    print(f"{name:<14}{manifest['rows_in']:>10,}{manifest['rows_left']:>10,}{left.get('indexed', 0):>10,}{seconds:>10.2f}"
+          f"{plain:>10.2f}{size / 1e6:>10.1f}{lookup['bytes_read'] / 1e6:>10.1f}{share:>10}", flush=True)
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def _alike(rows: Rows, reader: Reader, threshold: float) -> Iterator[tuple[np.nd
 
 
 def _candidates(rows: Rows, reader: Reader) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(row, document), distinct in each piece, of rows and documents that share a key."""
+    """(row, document), distinct and ascending by document in each piece, of rows and documents that share a key."""
     for keys, holders in rows.key_ranges():
         wanted, begin, size = np.unique(keys, return_index=True, return_counts=True)
         which, document = reader.candidates(wanted)
@@ -118,8 +118,11 @@ def _candidates(rows: Rows, reader: Reader) -> Iterator[tuple[np.ndarray, np.nda
             high = max(int(np.searchsorted(ends, before + PAIRS, "right")), low + 1)
             some = which[low:high]
             row = holders[spans(begin[some], begin[some] + size[some])]
-            pairs = np.unique(np.stack([np.repeat(document[low:high], size[some]), row]), axis=1)
-            yield pairs[1], pairs[0]
+            twin = np.repeat(document[low:high], size[some])
+            order = np.lexsort((row, twin))
+            row, twin = row[order], twin[order]
+            fresh = np.append(True, (row[1:] != row[:-1]) | (twin[1:] != twin[:-1]))
+            yield row[fresh], twin[fresh]
             low = high
 
 

@@ -129,8 +129,8 @@ def _can_begin(path: Path, named: str, against: bool) -> None:
 
 
 def _not_twice(manifest: Manifest, named: str, inputs: tuple[tuple[str, str], ...]) -> None:
-    known = {digest: source for b in manifest.batches for source, digest in b.inputs}
-    again = [f"{source} (as {known[d]})" if known[d] != source else source for source, d in inputs if d in known]
+    known = {i for b in manifest.batches for i in b.inputs}
+    again = [i[0] for i in inputs if i in known]
     if again:
         more = f" and {len(again) - 3:,} more" if len(again) > 3 else ""
         raise ValueError(f"index {named!r} holds rows of {', '.join(again[:3])}{more} already, remembered by other steps or "

@@ -61,9 +61,9 @@ def _with(index: Path, mine: Manifest, other: Path, theirs: Manifest) -> Manifes
     if wrong:
         told = "; ".join(wrong).replace("in the index", f"in {index}").replace("in the step", f"in {other}")
         raise StaleError(f"{index} and {other} are made with other settings: {told.replace('the step is', f'{other} is')}")
-    both = {d for b in mine.batches for _, d in b.inputs} & {d for b in theirs.batches for _, d in b.inputs}
+    both = {i for b in mine.batches for i in b.inputs} & {i for b in theirs.batches for i in b.inputs}
     if both:
-        names = sorted({s for b in theirs.batches for s, d in b.inputs if d in both})
+        names = sorted(source for source, _ in both)
         raise RecipeError(f"{index} and {other} both hold rows of {', '.join(names[:3])}")
     at = mine.documents
     for batch in theirs.batches:

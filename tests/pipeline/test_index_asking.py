@@ -64,12 +64,27 @@ def test_rows_are_not_remembered_without_being_compared(made: Path) -> None:
 
 
 def test_the_same_file_by_another_recipe_would_be_its_own_duplicate(made: Path) -> None:
-    (made / "renamed.jsonl").write_bytes((made / "day0.jsonl").read_bytes())
-    refused(made, r"holds rows of renamed.jsonl \(as day0.jsonl\) already", data="renamed.jsonl", against=str(made / "index"))
     words = asked(made, "day0.jsonl", against=str(made / "index"), remember=True)
     words["process"].insert(0, {"text_length_filter": {"min_len": 5}})
     with pytest.raises(RecipeError, match=r"step 2 .* holds rows of day0.jsonl already"):
         plan.make(recipe.load(words))
+
+
+def test_a_file_under_another_name_is_another_crawl_of_the_same(made: Path) -> None:
+    (made / "renamed.jsonl").write_bytes((made / "day0.jsonl").read_bytes())
+    told = run(asked(made, "renamed.jsonl", against=str(made / "index"), remember=True))
+    kept = pq.read_table(made / "out" / told["shards"][0]["path"]).column("text").to_pylist()
+    assert not "".join(kept).strip(), "of a text without a word nothing is known"
+    assert told["remembered"][0]["documents"] == told["rows_in"] == 50 and told["remembered"][0]["kept"] == len(kept)
+
+
+def test_an_empty_file_is_no_input(made: Path) -> None:
+    for day in ("a", "b"):
+        (made / day).mkdir()
+        (made / day / "nothing.jsonl").touch()
+        write(made / day / f"{day}.jsonl", corpus(ord(day), 10))
+        run(asked(made, day, f"out-{day}", against=str(made / "index"), remember=True))
+    assert layout.read(made / "index").documents == 70
 
 
 @pytest.mark.parametrize(("path", "match"), [

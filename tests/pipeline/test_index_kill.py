@@ -25,6 +25,9 @@ from tamis.pipeline.index.lookup import opened
 HELPER = '''
 import json, os, shutil, signal, sys, traceback
 from pathlib import Path
+import numpy as np
+import pyarrow as pa
+from tamis.operators.dedup import edges, exact, minhash, shingles
 from tamis.pipeline.index import layout, upkeep
 from tamis.pipeline.run import run
 
@@ -96,6 +99,9 @@ def look(n):
     assert {p.name for p in (index / "segments").iterdir()} == named, n
     assert not [p for p in index.rglob("*") if p.name.endswith(".tmp")], n
 
+some = pa.array(["one two three four five six"] * 2)  # kernels are loaded once, here
+sets = shingles.shingle_sets(some)
+edges.link(minhash.minhash_keys(some), sets, 0.7), edges.jaccard(sets, np.array([0]), np.array([1])), exact.text_digests(some)
 points, n = 0, 0
 while True:
     n += 1
