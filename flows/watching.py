@@ -21,25 +21,26 @@ class Watched:
     """`Progress` of one task: a progress artifact and log lines."""
 
     def __init__(self) -> None:
-        self.parts = self.done = self.rows = 0
+        self.parts = self.rows = 0
+        self.done = 0.0
         self.bar: UUID | None = None
         self.last = 0.0
 
     def begin(self, stage: Stage, parts: int) -> None:
         """A stage begins: its bar is made with its first part, so that one that was complete has none."""
-        self.parts, self.done, self.rows, self.bar, self.last = parts, 0, 0, None, time.monotonic()
+        self.parts, self.done, self.rows, self.bar, self.last = parts, 0.0, 0, None, time.monotonic()
         self.key = f"stage-{stage.index}-{stage.kind}"
 
     def advance(self, counts: Counts) -> None:
         """One part is done; the server hears of it every other second."""
-        self.done += 1
+        self.done += counts.get("share", 1.0)
         self.rows += int(counts.get("rows_in") or counts.get("rows") or 0)
         if self.bar is None or time.monotonic() - self.last > EVERY:
             self._show()
 
     def _show(self, whole: bool = False) -> None:
         share = 100.0 if whole else 100.0 * min(self.done, self.parts) / max(self.parts, 1)
-        text = f"{self.done:,} of {self.parts:,} parts, {self.rows:,} rows"
+        text = f"{self.done:,.1f} of {self.parts:,} parts, {self.rows:,} rows"
         if self.bar is None:
             self.bar = create_progress_artifact(share, key=self.key, description=text)  # type: ignore[assignment]
         else:

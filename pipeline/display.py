@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -64,10 +65,10 @@ class _Bars:
         assert self.task is not None
         self.rows += int(counts.get("rows_in") or counts.get("rows") or 0)
         speed = self.rows / max(time.perf_counter() - self.began, 1e-3)
-        task = self.bars.tasks[self.task]
-        if task.completed + 1 >= (task.total or 0):  # a second pass over the same parts
+        task, share = self.bars.tasks[self.task], counts.get("share", 1.0)
+        if task.completed + share > (task.total or 0) - 0.5:  # a second pass over the same parts
             self.bars.update(self.task, total=2 * (task.total or 1) - 1)
-        self.bars.update(self.task, advance=1, told=f"{self.rows:,} rows, {speed:,.0f}/s")
+        self.bars.update(self.task, advance=share, told=f"{self.rows:,} rows, {speed:,.0f}/s")
 
     def end(self, stage: Stage, record: Mapping[str, Any], seconds: float, reused: bool) -> None:
         assert self.task is not None
@@ -77,16 +78,17 @@ class _Bars:
 
 class _Lines:
     def __init__(self, console: Console) -> None:
-        self.console, self.stage, self.parts, self.done, self.last = console, "", 1, 0, time.perf_counter()
+        self.console, self.stage, self.parts, self.done, self.last = console, "", 1, 0.0, time.perf_counter()
 
     def begin(self, stage: Stage, parts: int) -> None:
-        self.stage, self.parts, self.done, self.last = title(stage), max(parts, 1), 0, time.perf_counter()
+        self.stage, self.parts, self.done, self.last = title(stage), max(parts, 1), 0.0, time.perf_counter()
 
     def advance(self, counts: Counts) -> None:
-        self.done += 1
+        self.done += counts.get("share", 1.0)
         if time.perf_counter() - self.last > _PLAIN_EVERY:
             self.last = time.perf_counter()
-            number, again = (self.done - 1) % self.parts + 1, (self.done - 1) // self.parts + 1  # some stages pass over them twice
+            whole = math.ceil(self.done - 1e-6)
+            number, again = (whole - 1) % self.parts + 1, (whole - 1) // self.parts + 1  # some stages pass over them twice
             told = f"part {number} of {self.parts}" + (f", pass {again}" if again > 1 else "")
             self.console.print(f"{self.stage}  {told}", markup=False)
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from ...operators.base import Operator
 from .. import resources
@@ -16,42 +18,78 @@ from ..ledger import ID
 from ..plan import Stage
 from ..resources import Pin
 from ..steps import Step
-from ..workspace import StageFolder
+from ..workspace import StageFolder, write_table
 from .lineage import Lineage, Told, texts
+from .lineage import read as read_table
 from .rows import write_narrow
+
+
+PIECE = 1024  # rows: what is done at a time, lost by a crash, and told as progress
 
 
 @dataclass(frozen=True)
 class EmbedTask:
-    """Writes id, vector (float16[d], unit) and num_embedding_tokens of each row of one part."""
+    """Writes id, vector (float16[d], unit) and num_embedding_tokens of each row of one piece of a part.
+
+    Attributes:
+        pieces: (part, number of the piece in it, share of the part's rows), for each number the task is called with.
+    """
 
     folder: StageFolder
     before: Lineage
     step: Step
     pins: tuple[Pin, ...]
+    pieces: tuple[tuple[int, int, float], ...]
 
-    def __call__(self, part: int) -> Counts:
-        """Do the part, unless it is done."""
-        return self.folder.part_record(part) or self._do(part)
+    def __call__(self, number: int) -> Counts:
+        """Do the piece, unless it is done."""
+        part, piece, share = self.pieces[number]
+        path = piece_file(self.folder, part, piece)
+        rows = pq.read_metadata(path).num_rows if path.exists() else self._do(part, piece)
+        return {"rows": rows, "share": share}
 
-    def _do(self, part: int) -> Counts:
+    def _do(self, part: int, piece: int) -> int:
         op = self.step.op
         assert isinstance(op, Operator)
         handed = resources.load(self.pins)
         where, key = f"step {self.step.number} ({self.step.name}), part {part}", self.step.text_key
-        # the whole part at once, so that what shares a batch with what is a matter of the input alone
-        read = [(batch.column(ID), texts(batch, key, where)) for batch in self.before.read(part, [key])]
-        ids = pa.chunked_array([i for i, _ in read], pa.int64())
+        # a piece is a matter of the rows alone, not of batches or workers: so is what shares a pass through the model with what
+        read, rows = [], 0
+        for batch in self.before.read(part, [key]):
+            read.append((batch.column(ID), texts(batch, key, where)))
+            rows += len(batch)
+            if rows >= (piece + 1) * PIECE:
+                break
+        ids = pa.chunked_array([i for i, _ in read], pa.int64()).slice(piece * PIECE, PIECE)
         # a row without this column stays, as one that says nothing
-        text = pc.fill_null(pa.chunked_array([t for _, t in read], pa.string()).combine_chunks(), "")
+        text = pa.chunked_array([t for _, t in read], pa.string()).slice(piece * PIECE, PIECE).combine_chunks()
+        text = pc.fill_null(text, "")
         try:
             vectors = op.function(text, **self.step.settings, **handed)
         except ValueError as e:
             raise OperatorError(f"{where}: {e}") from e
         tokens = np.asarray(next(iter(handed.values())).count_tokens(text.to_pylist()))
         table = pa.table({ID: ids, "vector": half(vectors), "num_embedding_tokens": pa.array(tokens, pa.int64())})
-        write_narrow(self.folder, "vectors", part, table)
-        return self.folder.finish_part(part, {"rows_in": len(table), "rows_out": len(table), "left": 0, "by": {}})
+        write_table(piece_file(self.folder, part, piece), table)
+        return len(table)
+
+
+def piece_file(folder: StageFolder, part: int, piece: int) -> Path:
+    """Where a piece's vectors lie until its part is whole."""
+    return folder.path / "pieces" / f"part-{part:05d}-{piece:05d}.parquet"
+
+
+def _join(folder: StageFolder, part: int, pieces: int) -> Counts:
+    """The pieces of a part as one file, and the part's record."""
+    known = folder.part_record(part)
+    files = [piece_file(folder, part, piece) for piece in range(pieces)]
+    if known is None:
+        table = pa.concat_tables([read_table(file) for file in files])
+        write_narrow(folder, "vectors", part, table)
+        known = folder.finish_part(part, {"rows_in": len(table), "rows_out": len(table), "left": 0, "by": {}})
+    for file in files:
+        file.unlink(missing_ok=True)
+    return known
 
 
 def half(vectors: pa.FixedSizeListArray) -> pa.FixedSizeListArray:
@@ -65,7 +103,16 @@ def matrix(column: pa.ChunkedArray) -> np.ndarray:
     return np.concatenate(chunks) if chunks else np.empty((0, column.type.list_size), np.float32)
 
 
-def run(stage: Stage, folder: StageFolder, before: Lineage, engine: Engine, parts: Sequence[int], told: Told) -> dict[str, Any]:
+def run(
+    stage: Stage, folder: StageFolder, before: Lineage, engine: Engine, parts: Sequence[int], told: Told
+) -> dict[str, Any]:
     """The whole stage, or those parts of it; answers its record."""
-    records = engine.map(EmbedTask(folder, before, stage.steps[0], stage.pins[0]), parts, told)
+    rows = {part: before.rows_of(part) for part in parts}
+    counts = {part: max(1, -(-rows[part] // PIECE)) for part in parts}  # a part without rows has one piece, of no rows
+    pieces = tuple(
+        (part, k, min(PIECE, rows[part] - k * PIECE) / rows[part] if rows[part] else 1.0)
+        for part in parts if folder.part_record(part) is None for k in range(counts[part])
+    )
+    engine.map(EmbedTask(folder, before, stage.steps[0], stage.pins[0], pieces), range(len(pieces)), told)
+    records = [_join(folder, part, counts[part]) for part in parts]
     return {"records": records, "facts": {stage.steps[0].number: {"model": stage.pins[0][0].describe()}}}

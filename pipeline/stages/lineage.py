@@ -58,6 +58,10 @@ class Lineage:
             raise StaleError(f"rows of part {part} are missing in {self.rows.path}: remove that folder and run again")
         return found
 
+    def rows_of(self, part: int) -> int:
+        """How many rows of a part still stand."""
+        return sum(pq.read_metadata(piece).num_rows for piece in self.pieces(part)) - len(self.gone(part))
+
     def read(self, part: int, columns: list[str] | None = None, batch_rows: int = 8192) -> Iterator[pa.RecordBatch]:
         """The rows of a part that still stand, in order; `columns` besides the key columns (None: all that are there)."""
         gone = self.gone(part)

@@ -76,7 +76,7 @@ class Loopback:
     def forget(self, deployment: str) -> None:
         """Remove a deployment, its schedule with it."""
         found = httpx.get(f"{self.url}/deployments/name/{deployment}", timeout=30).json()
-        httpx.delete(f"{self.url}/deployments/{found['id']}", timeout=30).raise_for_status()
+        until(lambda: httpx.delete(f"{self.url}/deployments/{found['id']}", timeout=30).status_code == 204, 30, "it is removed")
 
     def order(self, deployment: str, **parameters: Any) -> str:
         """Ask for a run now; its id."""
