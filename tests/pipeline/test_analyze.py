@@ -144,3 +144,24 @@ def test_suggested_sides_are_those_of_the_default():
     assert suggest.bounds(catalog.by_name("alphanumeric_filter"), values, numbers.spread(values)) == Range(0.01, None)
     constant = np.full(100, 0.3)
     assert suggest.bounds(ratio, constant, numbers.spread(constant)) == Range()
+
+
+def test_no_bound_is_written_that_is_none_and_the_operators_own_does_not_come_in_its_place(tmp_path):
+    """A side on which nothing is to be cut is left out; where the default would cut there, the corpus's end stands instead."""
+    texts = ["x" * 3] * 40 + [planted.sentences(i, 20) for i in range(160)]  # a fifth is shorter than the default's minimum
+    told = analyze.analyze(corpus(tmp_path / "data", texts), tmp_path / "out")
+    assert "null" not in told.suggestion
+    asked = {s.name: s for s in recipe.load(tmp_path / "out" / "suggested.yaml").process}
+    repeated = np.array([0.0] * 90 + [0.6] * 10)
+    step = next(iter(recipe.load({"dataset_path": "x", "process": ["character_repetition_filter"]}).process))
+    line = suggest._step(step, Range(None, 0.55), numbers.spread(repeated), (10, 100))
+    assert line == "  - character_repetition_filter: {max_ratio: 0.55}  # removes 10.0%"
+    words = next(iter(recipe.load({"dataset_path": "x", "process": ["words_num_filter"]}).process))
+    assert words.keep is not None and words.keep.min == 10
+    line = suggest._step(words, Range(None, 90), numbers.spread(np.array([3.0, 4.0, 95.0])), (1, 3))
+    assert line.startswith("  - words_num_filter: {min_num: 3, max_num: 90}"), "10 would cut what is not to be cut"
+    alone = {n.op: n.removes for n in told.numbers}
+    for name, one in asked.items():
+        only = run({"dataset_path": str(tmp_path / "data"), "export_path": str(tmp_path / name), "np": 1,
+                    "process": [{name: recipe.words(recipe.load(tmp_path / "out" / "suggested.yaml"))["process"][one.number - 1][name]}]})
+        assert only["rows_left"] == alone[name]
