@@ -22,6 +22,7 @@ from . import display, plan, recipe, verify, why
 from .errors import RecipeError, TamisError
 from .index import commands as indexing
 from .index import upkeep
+from .lake import cli as lake
 from .run import run as run_recipe
 
 app = typer.Typer(
@@ -73,6 +74,8 @@ def run_command(
         manifest = run_recipe(_found(path), progress, sets=sets or [], **extra)
     if as_json:
         print(json.dumps(manifest, ensure_ascii=False))
+    elif "lake" in manifest:
+        lake.summary(manifest)
     else:
         display.summary(out, manifest)
 
@@ -143,6 +146,7 @@ def analyze_command(
 
 index_app = typer.Typer(no_args_is_help=True, help="An index of documents known, against which tomorrow's are deduplicated.")
 app.add_typer(index_app, name="dedup-index")
+app.add_typer(lake.app, name="lake")
 Index = Annotated[Path, typer.Argument(metavar="INDEX", help="The folder of the index.")]
 What = Annotated[str, typer.Argument(metavar="RECIPE|DATA", help="A recipe (.yaml), for its deduplication step; or data.")]
 StepNumber = Annotated[int | None, typer.Option("--step", help="Which step of the recipe, where several could have an index.")]

@@ -75,6 +75,8 @@ class Plan:
 
 def make(recipe: Recipe) -> Plan:
     """Prove the recipe. Raises RecipeError with every mistake that can be seen without reading the data."""
+    if any(step.kind == "tables" for step in recipe.process):
+        return _of_tables(recipe)
     try:
         sources = tuple(corpus.discover(list(recipe.dataset_path), base=_base(recipe), suffixes=recipe.suffixes))
     except (OSError, ValueError, RuntimeError) as e:  # a name too long, a** in a pattern, ~nobody
@@ -85,6 +87,20 @@ def make(recipe: Recipe) -> Plan:
     _check_indexes(recipe)
     stages = tuple(_stages(recipe, sources, pins))
     return Plan(recipe, sources, tuple(corpus.cut(sources)), schema, stages)
+
+
+def _of_tables(recipe: Recipe) -> Plan:
+    """The plan of a recipe whose dataset is a lake of tables: one stage, which plans itself (lake/run_lake.py)."""
+    if len(recipe.process) != 1:
+        step = next(s for s in recipe.process if s.kind == "tables")
+        raise RecipeError(f"{_where(recipe, step)}: it works on tables, the other steps on rows: it must be the only step")
+    folder = _base(recipe) / Path(recipe.dataset_path[0].removeprefix("file://")).expanduser()
+    if len(recipe.dataset_path) != 1 or not folder.is_dir():
+        given = ", ".join(recipe.dataset_path)
+        raise RecipeError(f"{recipe.name}: dataset_path must be one folder, the root of a lake of tables, not {given}")
+    step = recipe.process[0]
+    fingerprint = _hash({"step": step.describe(), "seed": recipe.seed})
+    return Plan(recipe, (), (), pa.schema([]), (Stage(1, "tables", (step,), ((),), fingerprint),))
 
 
 def _base(recipe: Recipe) -> Path:

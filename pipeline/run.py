@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from . import plan, recipe
 from .errors import ReadError, RecipeError, TamisError
 from .execute import Progress, Silent, execute
+from .lake.run_lake import run_lake
 from .ledger import ID, KEY_COLUMNS, POSITION
 from .plan import Plan
 from .reporting.words import counted, reasons
@@ -31,6 +32,8 @@ def run(recipe_path_or_dict: str | Path | Mapping[str, Any], progress: Progress 
     Raises RecipeError before any data is read, other TamisError while it runs.
     """
     planned = plan.make(recipe.load(recipe_path_or_dict, **overrides))
+    if planned.stages[0].kind == "tables":
+        return run_lake(planned.recipe, progress or Silent())
     try:
         place = Place.of(planned.recipe.export_path, planned.recipe.work_dir)
         place.claim([s.url for s in planned.sources], _searched(planned))

@@ -105,6 +105,8 @@ def declared_settings(op: Operator | Selector) -> dict[str, tuple[Any, Any]]:
     wanted = {s.name: (s.annotation, s.default) for s in op.settings.values()}
     if isinstance(op, Selector):
         return wanted | _BUDGET
+    if op.kind == "tables":
+        return wanted
     wanted["text_key"] = (str | None, None)
     if op.unit is not None and op.keep is not None:
         number = float if op.unit.suffix in ("ratio", "score", "ppl", "value") else int
@@ -190,7 +192,7 @@ def _assemble(number: int, op: Operator | Selector, values: dict[str, Any], text
         keep = Range(low, high, values["min_closed_interval"], values["max_closed_interval"], values["reversed_range"])
     extra = {k: values[k] for k in _KEEP} if op.kind == "deduplicator" else {}
     own = op.reads[0] if op.kind == "deduplicator" and op.reads[0] != "text" else text_key  # one that reads no text names its column
-    return Step(number, op, settings, values["text_key"] or own, keep, extra, op.stats, line)
+    return Step(number, op, settings, values.get("text_key") or own, keep, extra, op.stats, line)
 
 
 def _impossible(step: Step) -> list[str]:

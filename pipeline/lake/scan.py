@@ -45,7 +45,8 @@ class Line:
 class Scanned:
     """What a scan found: tables, troubles, a line per stage, and the edges: int64 arrays parent, child, and rows that miss.
 
-    `rows`, `distinct`: of each edge's child, over its own columns.
+    `rows`, `distinct`: of each edge's child, over its own columns. `prints`: fingerprints of child and of parent's projection
+    where one scan gave them whole. `fingerprint`: of tables and settings.
     """
 
     tables: list[Table]
@@ -56,6 +57,8 @@ class Scanned:
     missing: np.ndarray
     rows: np.ndarray
     distinct: np.ndarray
+    prints: list[tuple[str | None, str | None]]
+    fingerprint: str
 
 
 def scan(root: Path, settings: Settings, workspace: Workspace, engine: Engine, progress: Progress) -> Scanned:
@@ -245,7 +248,8 @@ class _Scan:
             facts[:, e] = a.missing, q.child.rows, q.child.size
             sketched += a.sketched
         end(_line("exact", keep, records, refuted_by_sketch=sketched))
-        return Scanned(self.tables, self.troubles, self.lines, parent[keep], child[keep], *facts[:, keep])
+        prints = [(q.child.fingerprint, q.parent.fingerprint) for e, q in zip(good.tolist(), questions, strict=True) if keep[e]]
+        return Scanned(self.tables, self.troubles, self.lines, parent[keep], child[keep], *facts[:, keep], prints, self.fingerprint)
 
 
 def _requests(wanted: Iterable[tuple[int, tuple[str, ...]]]) -> tuple[dict[int, Request], dict[tuple[int, tuple[str, ...]], int]]:

@@ -1,0 +1,137 @@
+"""`tamis lake scan, plan, apply, restore, report`: redundant tables of a data lake."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table as Grid
+
+from .. import display
+from ..reporting.words import size
+from ..workspace import read_json
+from . import apply_plan, graph, report
+from .graph import Graph
+from .restore import restore
+from .run_lake import asked_of, plan_lake, scan_lake
+
+app = typer.Typer(no_args_is_help=True, help="Find tables that are contained in others, and remove them safely, with the way back.")
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Run = Annotated[str, typer.Argument(metavar="RUN", help="The folder of a scan, or its recipe.")]
+Sets = Annotated[list[str] | None, typer.Option(
+    "--set", metavar="KEY=VALUE", help="Replace a setting of the step or a key of the recipe: tolerance=0.05, seed=7.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")]
+_SHOWN = 20
+
+
+@app.command("scan")
+def scan_command(
+    what: Annotated[str, typer.Argument(metavar="PATH|RECIPE", help="The root of a lake, or a recipe of this one step.")],
+    folder: Annotated[str | None, typer.Option("--out", help="Where the run goes; replaces export_path.")] = None,
+    sets: Sets = None, as_json: Json = False,
+) -> None:
+    """Find every table that is contained in another, proved row by row. Nothing in the lake is touched."""
+    told = asked_of(what, folder, sets or [])
+    with display.progress(err, quiet=as_json) as progress:
+        found = scan_lake(told, progress)
+    if as_json:
+        print((told.run / "graph.json").read_text("utf-8"))
+        return
+    _stages(found)
+    out.print(f"\n{len(found.parent):,} containments in {told.run}. Next: tamis lake plan {told.run}", markup=False)
+
+
+@app.command("plan")
+def plan_command(run: Run = "outputs/lake", sets: Sets = None, as_json: Json = False) -> None:
+    """Choose what to delete: the cheapest set from which every deleted table can be rebuilt. Nothing is deleted yet."""
+    told = asked_of(run, None, sets or [])
+    plan = plan_lake(told)
+    if as_json:
+        print(json.dumps(plan, ensure_ascii=False))
+        return
+    _plan(plan)
+    out.print(f"\nReport: {told.run / 'report.html'}. Next: tamis lake apply {told.run}", markup=False)
+
+
+@app.command("apply")
+def apply_command(run: Run = "outputs/lake", as_json: Json = False) -> None:
+    """Move what the plan deletes to the lake's trash, each with a restore recipe. Nothing is unlinked."""
+    told = asked_of(run)
+    found = graph.load(told.run)
+
+    def watch(deletion: Mapping[str, Any], what: str) -> None:
+        if not as_json:
+            out.print(f"{what}: {deletion['table']} (comes back from {deletion['parent']})", markup=False)
+
+    moved = apply_plan.apply(told.run, found, told.settings, watch)
+    if as_json:
+        print(json.dumps(moved, ensure_ascii=False))
+    else:
+        out.print(f"\n{len(moved):,} tables moved to {found.root / told.settings.trash}. One back: tamis lake restore TABLE --run "
+                  f"{told.run}", markup=False)
+
+
+@app.command("restore")
+def restore_command(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="Its name: the path below the lake's root.")],
+    run: Annotated[str, typer.Option("--run", help="The folder of the run that deleted it.")] = "outputs/lake",
+    from_trash: Annotated[bool, typer.Option("--from-trash", help="Move the trashed copy back instead of rebuilding.")] = False,
+) -> None:
+    """Rebuild a deleted table from its parent, verify it by fingerprint, and put it back where it was."""
+    told = asked_of(run)
+    recipe = restore(graph.load(told.run).root, table, told.settings, from_trash)
+    how = "moved back from the trash" if from_trash else f"rebuilt from {recipe['parent']['name']}, fingerprint verified"
+    out.print(f"{table}: {how}; {recipe['fingerprint']['rows']:,} rows", markup=False)
+
+
+@app.command("report")
+def report_command(run: Run = "outputs/lake") -> None:
+    """Draw the report anew: the graph, the stages, the plan."""
+    told = asked_of(run)
+    plan = read_json(told.run / "plan.json") or plan_lake(told)
+    out.print(str(report.write(told.run, graph.load(told.run), plan)), markup=False)
+
+
+def summary(manifest: Mapping[str, Any]) -> None:
+    """What `tamis run` says of a lake."""
+    out.print(f"{manifest['tables']:,} tables, {manifest['edges']:,} containments, {manifest['deleted']:,} tables can go, "
+              f"{manifest['troubles']:,} left out.\nReport: {manifest['run']}/report.html. "
+              f"Next: tamis lake apply {manifest['run']}", markup=False)
+
+
+def _stages(found: Graph) -> None:
+    grid = Grid(box=None, header_style="bold", pad_edge=False)
+    for name in ("stage", "edges left", "rows read", "bytes read", "seconds", ""):
+        grid.add_column(name, justify="left" if name in ("stage", "") else "right")
+    for line in found.lines:
+        told = ", ".join(f"{k.replace('_', ' ')}: {v:,}" for k, v in line.told.items())
+        grid.add_row(line.stage, f"{line.edges:,}", f"{line.rows:,}", size(line.bytes), f"{line.seconds:.2f}", told)
+    out.print(grid)
+    for trouble in found.troubles[:_SHOWN]:
+        out.print(f"left out: {trouble.where}: {trouble.what}", markup=False)
+    if len(found.troubles) > _SHOWN:
+        out.print(f"and {len(found.troubles) - _SHOWN:,} more; graph.json lists them all")
+
+
+def _plan(plan: Mapping[str, Any]) -> None:
+    totals = plan["totals"]
+    grid = Grid(box=None, header_style="bold", pad_edge=False)
+    for name in ("delete", "comes back as", "bytes", "rebuild"):
+        grid.add_column(name, justify="right" if name in ("bytes", "rebuild") else "left", overflow="fold")
+    for d in plan["delete"][:_SHOWN]:
+        grid.add_row(d["table"], d["how"], size(d["bytes"]), f"{d['rebuild_seconds']:.1f} s")
+    if plan["delete"]:
+        out.print(grid)
+    more = len(plan["delete"]) - _SHOWN
+    if more > 0:
+        out.print(f"and {more:,} more; plan.json lists them all")
+    gone = f"{size(totals['bytes_deleted'])} of {size(totals['bytes'])}"
+    out.print(f"\n{totals['deleted']:,} of {totals['tables']:,} tables, {gone}.")
+    out.print(f"Cost per period: {totals['plan']:.6g}; keep all {totals['keep_all']:.6g}, greedy {totals['greedy']:.6g}, "
+              f"lower bound {totals['bound']:.6g}, gap {totals['gap']:.2g}.", markup=False)
+    out.print("Storage is saved when the trash is emptied.")

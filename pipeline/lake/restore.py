@@ -1,0 +1,133 @@
+"""Bringing a table back: rebuilt from its parent, verified by fingerprint, then put where it was with one rename."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from ...operators.lake.exact import fingerprint, row_set
+from ...operators.lake.leaves import leaves
+from ..errors import RecipeError, StaleError, did_you_mean
+from ..workspace import sound
+from .delta import delta_table
+from .finding import Place, find
+from .inspect_table import BROKEN, inspect, reason
+from .rewrite import durable, write_table_again
+from .settings import Settings
+from .tables import Table, Trouble, schema_of_text
+from .trash import Entry, entries, locked, mark_restored, move, note
+from .way_back import hashed
+
+
+def restore(root: Path, name: str, settings: Settings, from_trash: bool = False) -> dict[str, Any]:
+    """Bring a deleted table back; answers its restore recipe. `from_trash`: by moving the trashed copy back instead.
+
+    The trashed copy of a rebuilt table stays in the trash. Raises RecipeError where no such table was deleted, StaleError
+    where something lies in its place, or the parent no longer holds its rows.
+    """
+    trash = root / settings.trash
+    entry, recipe = _entry(trash, name)
+    target = root / name
+    with locked(trash):
+        if target.exists():
+            if _verified(_placed(target, recipe, settings, root), recipe, root):
+                mark_restored(entry, "it lay there whole")  # a restore was interrupted after its last step
+                return recipe
+            raise StaleError(f"{name}: something else lies there now; move it away first")
+        moved = entry.moved()
+        if from_trash:
+            if moved is None:
+                raise StaleError(f"{name}: its copy in the trash is gone; restore it from its parent")
+            move(moved, target)
+            how = "moved back"
+        else:
+            built = _rebuilt(entry, recipe, settings, root)
+            move(built, target)
+            how = f"rebuilt from {recipe['parent']['name']}"
+        mark_restored(entry, how)
+        note(trash, how, name, entry)
+    return recipe
+
+
+def _entry(trash: Path, name: str) -> tuple[Entry, dict[str, Any]]:
+    found = [(e, e.recipe) for e in entries(trash) if e.table.is_dir()]
+    waiting = [(e, r) for e, r in found if r and r["table"] == name and not e.restored]
+    if not waiting:
+        known = sorted({str(r["table"]) for e, r in found if r and not e.restored})
+        raise RecipeError(f"{name}: no such table is in the trash {trash}.{did_you_mean(name, known)} "
+                          f"There are: {', '.join(known[:8]) or 'none'}{' ...' if len(known) > 8 else ''}")
+    entry, recipe = max(waiting, key=lambda w: str(w[1]["when"] if w[1] else ""))
+    assert recipe is not None
+    return entry, recipe
+
+
+def _rebuilt(entry: Entry, recipe: Mapping[str, Any], settings: Settings, root: Path) -> Path:
+    """The table, written anew inside its entry and verified."""
+    parent = _parent(recipe["parent"], settings, root)
+    path = entry.path / "rebuilt" / Path(recipe["table"]).name
+    _remove(entry.path / "rebuilt")
+    with sound(entry.path / "rows.parquet") as rows:
+        numbers = pq.read_table(rows).column("row").to_numpy()
+    residual = entry.path / "residual.parquet"
+    schema = schema_of_text(recipe["schema"])
+    rest = pq.read_table(residual).cast(schema) if recipe["residual_rows"] else schema.empty_table()
+    try:
+        write_table_again(recipe, path, numbers, rest, schema, parent, str(root))
+    except (StaleError, *BROKEN) as e:
+        told = f"{recipe['table']}: cannot be rebuilt from {parent.name} as it is now, it {reason(e)}."
+        raise StaleError(told + _other_way(entry)) from e
+    if not _verified(_placed(path, recipe, settings, root), recipe, root):
+        raise StaleError(f"{recipe['table']}: what {parent.name} holds now is not what was deleted.{_other_way(entry)}")
+    durable(entry.path / "rebuilt")
+    return path
+
+
+def _other_way(entry: Entry) -> str:
+    if entry.moved() is None:
+        return " Its copy has left the trash"
+    return f" Its copy still lies in {entry.table}: restore it with --from-trash"
+
+
+def _remove(folder: Path) -> None:
+    """Remove what an interrupted rebuild of ours left."""
+    for path in sorted(folder.rglob("*"), reverse=True) if folder.is_dir() else ():
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _parent(told: Mapping[str, Any], settings: Settings, root: Path) -> Table:
+    """The parent as it is now; of Delta, as it was."""
+    place = {p.name: p for p in find(root, settings)[0]}.get(told["name"])
+    if place is None:
+        raise StaleError(f"{told['name']}: the parent is gone; restore it first, or restore with --from-trash")
+    if told["kind"] == "delta" and told["version"] is not None:
+        return delta_table(place, root, int(told["version"]))
+    found = inspect(place, root)
+    if isinstance(found, Trouble):
+        raise StaleError(f"{told['name']}: the parent {found.what}")
+    return found
+
+
+def _placed(path: Path, recipe: Mapping[str, Any], settings: Settings, root: Path) -> Table | None:
+    """The table that lies at a path, read as its kind."""
+    if recipe["kind"] == "delta":
+        place = Place(recipe["table"], "delta", path)
+    elif recipe["folder"]:
+        told = [(path / f["name"], tuple((k, v) for k, v in f["partition"])) for f in recipe["files"]]
+        place = Place(recipe["table"], recipe["kind"], path, tuple(told))
+    else:
+        place = Place(recipe["table"], recipe["kind"], path, ((path, ()),))
+    found = inspect(place, root)
+    return None if isinstance(found, Trouble) else found
+
+
+def _verified(table: Table | None, recipe: Mapping[str, Any], root: Path) -> bool:
+    """Whether a table's rows have the fingerprint of the deleted one's."""
+    if table is None:
+        return False
+    try:
+        names = tuple(sorted(leaf.name for leaf in leaves(schema_of_text(recipe["schema"]))))
+        told = fingerprint(row_set(hashed(table, names, recipe["missing_values"], str(root))))
+    except BROKEN:
+        return False
+    return bool(told == recipe["fingerprint"]) and set(table.leaves) == set(names)

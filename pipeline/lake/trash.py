@@ -1,0 +1,122 @@
+"""The trash of a lake: a folder in its root, an entry for each table that was moved there, a journal beside them.
+
+    .tamis-trash/
+      journal.jsonl               what was done when: for people; the state is read from what lies where
+      .lock                       held by apply and restore
+      <entry>/restore.json        the certificate and the way back, written before the table moves
+      <entry>/rows.parquet        the row number in the parent of each of its rows (-1: the next residual row)
+      <entry>/residual.parquet    rows that the parent lacks, where some are tolerated
+      <entry>/table/<name>        the table itself, as it was; nothing here is ever unlinked by tamis
+      <entry>/restored.json       it has been restored since
+
+One rename moves a table, so it lies either where it was or here, whole.
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from ..errors import StaleError
+from ..workspace import read_json, write_json
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One table in the trash, or about to be."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, trash: Path, table: str, token: str) -> "Entry":
+        """The entry of a table as it is now: the same after an interruption."""
+        return cls(trash / xxhash.xxh3_64_hexdigest(f"{table}\0{token}".encode()))
+
+    @property
+    def recipe(self) -> dict[str, Any] | None:
+        """restore.json, or None."""
+        return read_json(self.path / "restore.json")
+
+    @property
+    def table(self) -> Path:
+        """Where the moved table lies."""
+        return self.path / "table"
+
+    def moved(self) -> Path | None:
+        """The moved table, or None where it has not been moved, or has been taken back."""
+        there = list(self.table.iterdir()) if self.table.is_dir() else []
+        return there[0] if there else None
+
+    @property
+    def restored(self) -> bool:
+        """Whether it has been restored."""
+        return (self.path / "restored.json").exists()
+
+
+def entries(trash: Path) -> list[Entry]:
+    """All entries with a way back, by name."""
+    found = sorted(p for p in trash.iterdir() if p.is_dir()) if trash.is_dir() else []
+    return [Entry(p) for p in found if (p / "restore.json").is_file()]
+
+
+def needed_parents(trash: Path) -> set[str]:
+    """Tables that deleted tables would be rebuilt from: they must stay as long as those are not restored."""
+    waiting = [e.recipe for e in entries(trash) if e.table.is_dir() and not e.restored]
+    return {str(recipe["parent"]["name"]) for recipe in waiting if recipe}
+
+
+@contextmanager
+def locked(trash: Path) -> Iterator[None]:
+    """Hold the trash. Raises StaleError while another apply or restore does."""
+    trash.mkdir(exist_ok=True)
+    with (trash / ".lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as e:
+            raise StaleError(f"another run is moving tables of this lake ({trash}); wait for it") from e
+        yield
+
+
+def note(trash: Path, what: str, table: str, entry: Entry) -> None:
+    """Add a line to the journal, durably."""
+    line = {"when": now(), "what": what, "table": table, "entry": entry.path.name}
+    with (trash / "journal.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def now() -> str:
+    """This moment, UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a file or folder, durably, to where nothing lies. Raises StaleError where something does, or on another disk."""
+    if target.exists() or target.is_symlink():
+        raise StaleError(f"{target} exists: nothing is overwritten; move it away first")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        source.rename(target)
+    except OSError as e:
+        raise StaleError(f"{source} cannot be moved to {target} ({e.strerror}): the trash must lie on the lake's own disk") from e
+    for folder in {source.parent, target.parent}:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def mark_restored(entry: Entry, how: str) -> None:
+    """Write restored.json."""
+    write_json(entry.path / "restored.json", {"when": now(), "how": how})
