@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 # Top-level keys: name -> (annotation, default).
 KEYS: dict[str, tuple[Any, Any]] = {
-    "project_name": (str, "hello_world"),
+    "project_name": (str | None, None),
     "dataset_path": (str | list[str], ""),
     "export_path": (str, "./outputs"),
     "process": (list, []),
@@ -14,6 +14,8 @@ KEYS: dict[str, tuple[Any, Any]] = {
     "seed": (int, 0),
     "engine": (Literal["local", "spark"], "local"),
     "on_error": (Any, "stop"),
+    "compat": (Literal["data-juicer"] | None, None),
+    "allow_code": (bool, False),
     "guards": (Any, {}),
     "work_dir": (str | None, None),
     "export_type": (Literal["parquet", "jsonl"] | None, None),

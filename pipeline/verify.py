@@ -17,6 +17,7 @@ from .errors import ReadError, RecipeError
 from .export import ContentHash
 from .formats.finding import digest_of
 from .formats.kinds import format_of
+from .formats.rows import HINT
 from .ledger import ID, KEY_COLUMNS
 from .reporting.finished import Finished
 from .reporting.words import counted
@@ -65,7 +66,7 @@ def _guarded(what: str, checks: Callable[[Finished], Iterator[Finding]], run: Fi
     try:
         yield from checks(run)
     except (OSError, pa.ArrowException, ReadError, RecipeError) as e:
-        yield Finding("fail", f"{what} cannot be checked: {e}.")
+        yield Finding("fail", f"{what} cannot be checked: {str(e).removesuffix(f'. {HINT}')}.")
 
 
 def _read(run: Finished, kind: str, columns: list[str]) -> pa.Table:
@@ -101,9 +102,10 @@ def _sums(run: Finished, books: _Books) -> Iterator[Finding]:
     told, kept, left = run.manifest, len(books.kept), len(books.ledger)
     wrong = [f"{name} has {n:,} lines, the manifest says {told[key]:,}"
              for name, n, key in (("kept", kept, "rows_out"), ("the ledger", left, "rows_left")) if n != told[key]]
-    if kept + left != told["rows_in"]:
-        wrong.append(f"{told['rows_in']:,} rows were read, but kept and ledger together have {kept + left:,} lines")
-    yield _verdict(wrong, f"{kept:,} kept + {left:,} in the ledger = {told['rows_in']:,} rows read.")
+    rows = told["rows_in"] + told.get("rows_born", 0)
+    if kept + left != rows:
+        wrong.append(f"{rows:,} rows were read or made of them, but kept and ledger together have {kept + left:,} lines")
+    yield _verdict(wrong, f"{kept:,} kept + {left:,} in the ledger = {rows:,} rows {'read or made of them' if told.get('rows_born') else 'read'}.")
     ids = np.concatenate([books.kept.column(ID).to_numpy(), books.ledger.column(ID).to_numpy()])
     names, counts = np.unique(ids, return_counts=True)
     twice = names[counts > 1]

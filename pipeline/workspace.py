@@ -208,6 +208,8 @@ class Place:
             work = Path(work_dir).expanduser() if work_dir else None
         except RuntimeError as e:  # ~nobody
             raise RecipeError(f"export_path {export_path!r} cannot be written to: there is no such home directory") from e
+        if path.resolve() in (Path("/"), Path.home().resolve()):
+            raise RecipeError(f"export_path {export_path!r}: results do not go there directly; name a folder of their own")
         suffix = file_suffix(path.name)
         folder = path.with_name(path.name.removesuffix(suffix)) if suffix else path
         return cls(folder, work or folder / "work", path if suffix else None)

@@ -52,19 +52,21 @@ def _view(told: Mapping[str, Any], folder: StageFolder, shelf: Shelf) -> DedupVi
     table = pq.read_table(folder.path / "clusters.parquet", columns=[ID, "cluster", "kept_id"])
     ids, labels, kept = (table.column(c).to_numpy() for c in (ID, "cluster", "kept_id"))
     names, index, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    gone = pq.read_table(folder.path / "decisions.parquet", columns=[ID, "value"]).sort_by(ID)
+    gone = pq.read_table(folder.path / "decisions.parquet", columns=[ID, "value", "note"]).sort_by(ID)
     gone_ids, similarity = gone.column(ID).to_numpy(), numbers.floats(gone.column("value"))
+    chained = gone.column("note").is_valid().to_pylist()  # less alike than asked
+    labels_of = [f"{s:.3f}, linked through others" if far else f"{s:.3f}" for s, far in zip(similarity, chained, strict=True)]
     order = np.lexsort((names, -sizes))[:LARGEST]
-    shown = [_cluster(ids[index == c], kept[index == c], gone_ids, similarity, shelf) for c in order]
+    shown = [_cluster(ids[index == c], kept[index == c], gone_ids, labels_of, shelf) for c in order]
     return DedupView(
         told, len(names), len(ids), int(sizes.max(initial=0)), _sizes(sizes), _similarities(similarity), shown)
 
 
-def _cluster(ids: np.ndarray, kept: np.ndarray, gone: np.ndarray, similarity: np.ndarray, shelf: Shelf) -> ClusterView:
-    """`gone` is sorted; each row that left finds its similarity there."""
+def _cluster(ids: np.ndarray, kept: np.ndarray, gone: np.ndarray, told: list[str], shelf: Shelf) -> ClusterView:
+    """`gone` is sorted; each row that left finds there what is told of it."""
     out = ids[ids != kept]
     out = out[by_chance(out, MEMBERS)]
-    members = [shelf.take(int(i), label=f"{similarity[np.searchsorted(gone, i)]:.3f}") for i in out]
+    members = [shelf.take(int(i), label=told[int(np.searchsorted(gone, i))]) for i in out]
     return ClusterView(len(ids), shelf.take(int(kept[0]), label="stays"), members)
 
 

@@ -87,7 +87,8 @@ def _by_place(run: Finished, row: str) -> Found | None:
         wanted = int(corpus.row_ids(source, np.array([position]))[0])
         if run.lines("kept", [wanted]) or run.lines("ledger", [wanted]):
             return Found(wanted, "place" if mark == ":" else "line")
-        raise TamisError(f"{run.folder}: no row at {source}:{position}.{_nearest(run, source, position)}")
+        line = f" A line's number is asked for as {source}#{number}." if mark == ":" else ""
+        raise TamisError(f"{run.folder}: no row at {source}:{position}.{_nearest(run, source, position)}{line}")
     return None
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
 from rich.console import Console
 from rich.progress import Progress, TextColumn
@@ -15,7 +16,8 @@ from typer.testing import CliRunner
 
 from tamis.pipeline import display, run, why
 from tamis.pipeline.cli import app
-from tamis.pipeline.errors import ReadError
+from tamis.pipeline.errors import ReadError, RecipeError
+from tamis.pipeline.run import apply
 
 TAMIS = [sys.executable, "-c", "from tamis.pipeline.cli import main; main()"]
 
@@ -95,3 +97,29 @@ def test_what_apply_answers_is_shown_in_one_line() -> None:
     applied = run.apply([{"text_length_filter": {"min_len": 3}}], [{"text": "ab"}, {"text": "abc"}, {"text": None}])
     assert repr(applied) == "Applied(1 of 3 rows kept; left: 1 below the minimum, 1 no text)"
     assert repr(run.apply(["text_length_filter"], [{"text": "long enough to stay"}])) == "Applied(1 of 1 row kept)"
+
+
+def test_a_language_is_asked_for_by_its_code(tmp_path):
+    with pytest.raises(RecipeError, match="lang 'english' is no language that lid.176.ftz tells; it is a code such as en"):
+        apply([{"language_id_score_filter": {"lang": "english"}}], [{"text": "x"}])
+    assert apply([{"language_id_score_filter": {"lang": ["en", "de"], "min_score": 0.0}}], [{"text": "Das ist ein Haus."}]).table.num_rows == 1
+
+
+@pytest.mark.parametrize("path", ["/", "~", "/tmp/.."])
+def test_results_do_not_go_into_the_root_or_home_folder(path):
+    with pytest.raises(RecipeError, match="results do not go there directly"):
+        run.run({"dataset_path": "x.jsonl", "export_path": path, "process": []} | {"dataset_path": str(Path(__file__).parents[2] / "recipes/data/corpus.jsonl")})
+
+
+def test_a_run_is_called_after_its_recipe(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"text": "a"}\n')
+    (tmp_path / "nightly.yaml").write_text(f"dataset_path: {tmp_path}/rows.jsonl\nexport_path: {tmp_path}/out\nprocess: []\n")
+    assert run.run(tmp_path / "nightly.yaml")["project_name"] == "nightly"
+
+
+def test_a_data_frame_is_rows_too():
+    class Frame:
+        def __arrow_c_stream__(self, requested_schema=None):
+            return pa.table({"text": ["a", "bcd"]}).__arrow_c_stream__(requested_schema)
+
+    assert apply([{"text_length_filter": {"min_len": 2}}], Frame()).table.to_pylist() == [{"text": "bcd"}]
