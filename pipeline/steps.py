@@ -126,6 +126,8 @@ def typed(name: str, annotation: Any, value: Any) -> Any:
         value = int(value)
     elif isinstance(value, int) and not isinstance(value, bool) and _admits(annotation, float) and not _admits(annotation, int):
         value = float(value)
+    if isinstance(value, list) and typing.get_origin(annotation) is tuple:  # YAML knows lists only
+        value = tuple(value)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise ValueError(f"{name} is {value}, beyond all whole numbers of 64 bits")
     try:
@@ -191,7 +193,8 @@ def _assemble(number: int, op: Operator | Selector, values: dict[str, Any], text
         low, high = (values.get(f"{end}_{op.unit.suffix}", getattr(op.keep, end)) for end in ("min", "max"))
         keep = Range(low, high, values["min_closed_interval"], values["max_closed_interval"], values["reversed_range"])
     extra = {k: values[k] for k in _KEEP} if op.kind == "deduplicator" else {}
-    own = op.reads[0] if op.kind == "deduplicator" and op.reads[0] != "text" else text_key  # one that reads no text names its column
+    # a deduplicator that reads something else than text says which column that is
+    own = op.reads[0] if op.kind == "deduplicator" and op.reads[0] != "text" else text_key
     return Step(number, op, settings, values.get("text_key") or own, keep, extra, op.stats, line)
 
 

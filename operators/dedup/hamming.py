@@ -23,8 +23,8 @@ def checked(num_blocks: int, hamming_distance: int) -> None:
     if not hamming_distance < num_blocks <= BITS:
         raise ValueError(f"num_blocks is {num_blocks}: it must be above hamming_distance ({hamming_distance}) and at most {BITS}")
     if (sorts := comb(num_blocks, hamming_distance)) > MOST:
-        raise ValueError(f"{num_blocks} blocks, {hamming_distance} of which may differ, need {sorts:,} sorts: give fewer num_blocks, "
-                         "which change no answer")
+        raise ValueError(f"{num_blocks} blocks, of which {hamming_distance} may differ, need {sorts:,} sorts: "
+                         "give fewer num_blocks, which change no answer")
 
 
 def near(

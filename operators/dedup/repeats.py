@@ -63,13 +63,16 @@ def from_column(column: pa.ListArray) -> Found:
     return Found(begin - first, *(np.asarray(values.field(i)) for i in range(values.type.num_fields)))
 
 
-def count(units: Found, once_a_row: bool) -> Counted:
-    """How often each unit is seen in a batch: once for each row, or as often as it stands there.
+def count(batches: list[Found], once_a_row: bool) -> Counted:
+    """How often each unit is seen in some batches: once for each row, or as often as it stands there.
 
     Cost: one sort of the keys.
     """
-    rows = np.repeat(np.arange(len(units.bounds) - 1), np.diff(units.bounds))
-    return _summed(units.key, units.check, np.ones(len(units.key), np.int64), rows, once_a_row)[0]
+    key = np.concatenate([np.empty(0, np.uint64), *(units.key for units in batches)])
+    check = np.concatenate([np.empty(0, np.uint64), *(units.check for units in batches)])
+    sizes = np.concatenate([np.empty(0, np.int64), *(np.diff(units.bounds) for units in batches)])
+    rows = np.repeat(np.arange(len(sizes)), sizes)
+    return _summed(key, check, np.ones(len(key), np.int64), rows, once_a_row)[0]
 
 
 def merge(runs: list[Counted]) -> tuple[Counted, np.ndarray]:
@@ -87,7 +90,7 @@ def merge(runs: list[Counted]) -> tuple[Counted, np.ndarray]:
 
 def _summed(key: np.ndarray, check: np.ndarray, weight: np.ndarray, tag: np.ndarray, once: bool) -> tuple[Counted, np.ndarray]:
     """(sums by unit, tag of the first of each); `tag` ascends."""
-    order = np.argsort(key, kind="stable")
+    order = kernels.sorted_order(key)
     if kernels.collides(order, key, check):
         order = np.lexsort((check, key))
     first, total = kernels.grouped(order, key, check, weight, tag, once)

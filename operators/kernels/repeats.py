@@ -6,6 +6,41 @@ from numba import njit
 from .units import Found
 
 
+FEW = 64  # sorted by insertion
+
+
+@njit(cache=True, nogil=True)
+def sorted_order(key: np.ndarray) -> np.ndarray:
+    """int64[n]: the order that sorts `key`, equal ones as they stand. For hashes: one scatter by the top bits does most."""
+    n, bits = len(key), 1
+    while (1 << bits) * 8 < n:
+        bits += 1
+    shift = np.uint64(64 - bits)
+    begin, order = np.zeros((1 << bits) + 1, np.int64), np.empty(n, np.int64)
+    for i in range(n):
+        begin[np.int64(key[i] >> shift) + 1] += 1
+    for slot in range(1 << bits):
+        begin[slot + 1] += begin[slot]
+    place = begin.copy()
+    for i in range(n):
+        slot = np.int64(key[i] >> shift)
+        order[place[slot]] = i
+        place[slot] += 1
+    for slot in range(1 << bits):
+        low, high = begin[slot], begin[slot + 1]
+        if high - low > FEW:  # some key is there many times
+            inside = order[low:high].copy()
+            order[low:high] = inside[np.argsort(key[inside], kind="mergesort")]
+            continue
+        for i in range(low + 1, high):
+            x, j = order[i], i
+            while j > low and key[order[j - 1]] > key[x]:
+                order[j] = order[j - 1]
+                j -= 1
+            order[j] = x
+    return order
+
+
 @njit(cache=True, nogil=True)
 def collides(order: np.ndarray, key: np.ndarray, check: np.ndarray) -> bool:
     """Whether two units have the same key and another check; `order` sorts by key."""

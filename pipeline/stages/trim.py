@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from ...operators.base import Operator
 from ...operators.dedup import repeats
 from ...operators.dedup.repeats import Counted, Frequent
+from ...operators.kernels.units import Found
 from ..batch import Outcome
 from ..decide import Verdict, lines
 from ..engines.base import Counts, Engine
@@ -49,7 +50,7 @@ def _sliced(batch: pa.RecordBatch, text: pa.StringArray) -> Iterator[tuple[pa.Re
         start, before = stop, int(ends[stop - 1])
 
 
-def _units(step: Step, text: pa.StringArray) -> Any:
+def _units(step: Step, text: pa.StringArray) -> Found:
     op = step.op
     assert isinstance(op, Operator)
     try:
@@ -73,13 +74,13 @@ class CountTask:
     def _do(self, part: int) -> Counts:
         op = self.step.op
         assert isinstance(op, Operator)
-        held: list[Counted] = []
+        held: list[Found] = []
         rows, size, pieces = 0, 0, 0
         for batch in self.before.read(part, [self.step.text_key]):
             rows += len(batch)
             for _, text in _sliced(batch, texts(batch, self.step.text_key, _where(self.step))):
-                held.append(repeats.count(_units(self.step, text), op.once_a_row))
-                size += len(held[-1])
+                held.append(_units(self.step, text))
+                size += len(held[-1].key)
                 if size >= UNITS:
                     self._write(part, pieces, held)
                     held, size, pieces = [], 0, pieces + 1
@@ -87,8 +88,10 @@ class CountTask:
             self._write(part, pieces, held)
         return self.folder.finish_part(part, {"rows": rows, "pieces": pieces + bool(size)}, "counted")
 
-    def _write(self, part: int, number: int, held: list[Counted]) -> None:
-        whole, _ = repeats.merge(held)
+    def _write(self, part: int, number: int, held: list[Found]) -> None:
+        op = self.step.op
+        assert isinstance(op, Operator)
+        whole = repeats.count(held, op.once_a_row)
         count = whole.count.astype(np.uint32)
         write_keyed(piece(self.folder, "counts", part, number), key=whole.key, check=whole.check, count=count)
 

