@@ -11,7 +11,7 @@ from markupsafe import Markup
 from ..ledger import ID
 from ..plan import Plan
 from ..workspace import StageFolder
-from . import numbers, svg
+from . import numbers, scurve, svg
 from .shelf import Example, Shelf, by_chance
 
 LARGEST, MEMBERS = 5, 3
@@ -38,6 +38,8 @@ class DedupView:
     sizes: Markup
     similarity: Markup | None
     shown: list[ClusterView]
+    curve: Markup | None = None
+    recall: str = ""
 
 
 def views(manifest: Mapping[str, Any], plan: Plan, folders: Mapping[int, StageFolder], shelf: Shelf) -> Iterator[DedupView]:
@@ -59,7 +61,8 @@ def _view(told: Mapping[str, Any], folder: StageFolder, shelf: Shelf) -> DedupVi
     order = np.lexsort((names, -sizes))[:LARGEST]
     shown = [_cluster(ids[index == c], kept[index == c], gone_ids, labels_of, shelf) for c in order]
     return DedupView(
-        told, len(names), len(ids), int(sizes.max(initial=0)), _sizes(sizes), _similarities(similarity), shown)
+        told, len(names), len(ids), int(sizes.max(initial=0)), _sizes(sizes), _similarities(similarity), shown,
+        scurve.curve(told["facts"]), scurve.words(told["facts"]))
 
 
 def _cluster(ids: np.ndarray, kept: np.ndarray, gone: np.ndarray, told: list[str], shelf: Shelf) -> ClusterView:
