@@ -4,18 +4,16 @@ Exit codes: 0 done; 1 the run failed (an error in the data, a lost worker, a fin
 command line is wrong, and nothing was done; 130 interrupted, and the workspace resumes.
 """
 
-import io
 import importlib.metadata
 import importlib.util
+import io
 import json
-import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 
 from . import analyze as analysis
 from . import display, plan, recipe, verify, why
@@ -24,17 +22,13 @@ from .index import commands as indexing
 from .index import upkeep
 from .lake import cli as lake
 from .run import run as run_recipe
+from .terminal import err, out
 
 app = typer.Typer(
     name="tamis", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
     help="From raw text to the training subset worth having, with the reason every row stayed or left.",
     epilog="Start with [bold]tamis run recipes/demo.yaml[/bold], then open outputs/demo/report.html.",
 )
-if sys.stdout is None:  # `>&-`: nobody listens
-    sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
-# a pipe has no width: tables are then as wide as they need to be
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML recipe. 'demo' is one that is installed with tamis.")]
 Overrides = Annotated[list[str] | None, typer.Option(
@@ -220,7 +214,7 @@ def deploy_command(
     pool: Annotated[str, typer.Option(help="The Prefect work pool that runs it.")] = "cpu-pool",
     cron: Annotated[str | None, typer.Option(help="When, as in '0 3 * * *'; without it, only when asked.")] = None,
     timezone: Annotated[str, typer.Option(help="Of the schedule.")] = "UTC",
-    gpu_pool: Annotated[str | None, typer.Option(help="The work pool for stages that ask a model; without it, they run in the flow.")] = None,
+    gpu_pool: Annotated[str | None, typer.Option(help="The pool for stages that ask a model; else they run in the flow.")] = None,
     gpu_jobs: Annotated[int, typer.Option(help="Jobs that share one such stage.")] = 1,
     gpu_limit: Annotated[int | None, typer.Option(help="Jobs at a time anywhere: one for each GPU.")] = None,
     file: Annotated[Path | None, typer.Option(help="Where the deployment is written down; beside the recipe, unless told.")] = None,

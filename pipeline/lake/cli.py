@@ -1,17 +1,15 @@
 """`tamis lake scan, plan, apply, restore, report`: redundant tables of a data lake."""
 
 import json
-import os
-import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table as Grid
 
 from .. import display
 from ..reporting.words import size
+from ..terminal import err, out
 from ..workspace import read_json
 from . import apply_plan, graph, report
 from .graph import Graph
@@ -19,8 +17,6 @@ from .restore import restore
 from .run_lake import asked_of, plan_lake, scan_lake
 
 app = typer.Typer(no_args_is_help=True, help="Find tables that are contained in others, and remove them safely, with the way back.")
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The folder of a scan, or its recipe.")]
 Sets = Annotated[list[str] | None, typer.Option(
