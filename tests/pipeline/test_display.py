@@ -66,7 +66,7 @@ def test_findings_by_level():
     assert [line.split(None, 1) for line in text.splitlines()] == [["ok", "One [x]."], ["warn", "Two."], ["fail", "Three."]]
 
 
-@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("terminal", [False, True])
 def test_progress_of_a_whole_run_on_a_terminal_and_on_none(tmp_path, terminal):
     (tmp_path / "a.jsonl").write_text('{"text": "one"}\n{"text": "one"}\n')
     words = {"dataset_path": str(tmp_path / "a.jsonl"), "export_path": str(tmp_path / "out"), "np": 1,
