@@ -6,16 +6,29 @@ from types import ModuleType
 from .base import Kind, Operator
 from .dedup import exact, hamming, minhash, passages, urls
 from .embed import sentence
-from .filters import characters, fields, language, lines, repetition, words
+from .filters import characters, fields, language, lines, repetition, tokens, words
 from .lake import containment
 from .mappers import (
-    chinese, latex, markup, personal_data, punctuation, redaction, replacing, sentences, source_code, tables, unicode_form,
+    chinese,
+    chunks,
+    latex,
+    markup,
+    personal_data,
+    punctuation,
+    redaction,
+    replacing,
+    sentences,
+    source_code,
+    tables,
+    unicode_form,
+    user_code,
 )
 from .mappers import words as word_mappers
 
 FILES: tuple[ModuleType, ...] = (
     unicode_form, personal_data, replacing, redaction, punctuation, word_mappers, sentences, tables, latex, markup, source_code,
-    chinese, fields, language, characters, words, lines, repetition, exact, hamming, minhash, urls, passages, sentence,
+    chinese, chunks, user_code, fields, tokens, language,
+    characters, words, lines, repetition, exact, hamming, minhash, urls, passages, sentence,
     containment,
 )
 

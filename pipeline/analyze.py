@@ -111,7 +111,9 @@ def analyze(what: str | Path, folder: Path, text_key: str = "text", progress: Pr
 def _rows_only(asked: Recipe) -> tuple[Recipe, list[tuple[str, str]]]:
     """The recipe without its corpus-wide steps."""
     passed = [(s.name, "it works on the corpus as a whole") for s in asked.process if s.kind not in ("filter", "mapper")]
-    return replace(asked, process=tuple(s for s in asked.process if s.kind in ("filter", "mapper"))), passed
+    passed += [(s.name, "it cuts rows into several") for s in asked.process if getattr(s.op, "many", False)]
+    stays = (s for s in asked.process if s.kind in ("filter", "mapper") and not getattr(s.op, "many", False))
+    return replace(asked, process=tuple(stays)), passed
 
 
 def _everything(data: str, text_key: str) -> tuple[Recipe, list[tuple[str, str]]]:

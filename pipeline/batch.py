@@ -14,11 +14,11 @@ import pyarrow.compute as pc
 
 from ..operators import catalog
 from ..operators.base import Operator
-from . import ledger, resources
+from . import columns, ledger, resources
 from .decide import Call, Verdict, excerpt, failures, fields, first_failure, lines, verdicts
 from .errors import OperatorError
 from .formats.schemas import ERROR, kind
-from .ledger import KEY_COLUMNS, KEY_FIELDS, POSITION, SOURCE
+from .ledger import ID, KEY_COLUMNS, KEY_FIELDS, POSITION, SOURCE
 from .resources import Pin
 from .steps import Step
 
@@ -29,13 +29,14 @@ __all__ = ["Outcome", "Steps", "excerpt"]
 class Outcome:
     """One batch after the steps: rows that stay, numbers of all rows that entered, ledger lines of those that left.
 
-    `changed`: step number -> how many texts a mapper changed.
+    `changed`: step number -> how many texts a mapper changed; `born`: rows more than entered, by texts cut into several.
     """
 
     rows: pa.RecordBatch
     stats: pa.RecordBatch
     left: pa.RecordBatch
     changed: dict[int, int]
+    born: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,17 @@ class Steps:
 
 
 def _on_nothing(op: Any, **settings: Any) -> pa.Array:
-    return op.function(*(_on_nothing(_FEATURES[n]) if n in _FEATURES else pa.array([], pa.string()) for n in op.reads), **settings)
+    return op.function(*(_on_nothing(_FEATURES[n]) if n in _FEATURES else nothing(n) for n in op.reads), **settings)
+
+
+def nothing(name: str) -> pa.Array:
+    """What an operator's parameter of that name receives when there are no rows."""
+    return pa.array([], pa.struct([]) if name == ROWS else pa.string())
 
 
 _FEATURES = {op.name: op for op in catalog.table("feature")}
+ROWS = "rows"  # the parameter that receives all columns
+NUMBERS, META = "__dj__stats__", "__dj__meta__"  # Data-Juicer's columns of numbers and of tags
 
 
 class _Batch:
@@ -86,6 +94,7 @@ class _Batch:
         self.stats: dict[str, tuple[np.ndarray, pa.Array]] = {}
         self.left: list[pa.RecordBatch] = []
         self.changed: dict[int, int] = {}
+        self.born = 0
 
     def run(self) -> Outcome:
         if ERROR in self.columns:
@@ -99,11 +108,12 @@ class _Batch:
             if len(self.alive):
                 self._apply(step, handed)
         left = pa.Table.from_batches(self.left, ledger.SCHEMA).combine_chunks().to_batches()
-        return Outcome(pa.RecordBatch.from_pydict(self.columns), self._numbers(), left[0] if left else _NOBODY, self.changed)
+        rows = pa.RecordBatch.from_pydict(self.columns)
+        return Outcome(rows, self._numbers(), left[0] if left else _NOBODY, self.changed, self.born)
 
     def _text(self, step: Step) -> pa.Array:
         """The column that the step reads. A batch in which no row has it holds nulls."""
-        column = self.columns.get(step.text_key)
+        column = columns.find(self.columns, step.text_key)
         if column is None or pa.types.is_null(column.type):
             return pa.nulls(len(self.alive), pa.string())
         if not pa.types.is_string(column.type):
@@ -113,14 +123,46 @@ class _Batch:
     def _apply(self, step: Step, handed: dict[str, Any]) -> None:
         answer = self._answer(step, handed)
         if step.kind == "mapper":
-            self.changed[step.number] = pc.sum(pc.not_equal(self.columns[step.text_key], answer)).as_py() or 0
-            self.columns[step.text_key] = answer
-            self.features = {k: v for k, v in self.features.items() if k[1] != step.text_key}
+            self._map(step, answer)
             return
         for name, values in zip(step.stats, fields(answer), strict=True):
             self.stats[name] = (self.alive, values)
         for verdict in verdicts(step, answer) if self.stage.decide else ():
             self._leave(step.number, step.name, verdict)
+
+    def _map(self, step: Step, answer: pa.Array) -> None:
+        """Put a mapper's answer in place of what it read; or cut the rows; or set the columns that it names."""
+        if isinstance(step.op, Operator) and step.op.many:
+            answer = self._cut(step, answer)
+        before = self._text(step)
+        told = [(step.text_key, answer)]
+        if pa.types.is_struct(answer.type):
+            named = zip((f.name for f in answer.type), answer.flatten(), strict=True)
+            told = [(name, values) for name, values in named if name not in (*KEY_COLUMNS, NUMBERS)]
+        for name, values in told:
+            columns.put(self.columns, name, columns.merged(self.columns.get(META), values) if name == META else values)
+        self.changed[step.number] = pc.sum(pc.not_equal(before, self._text(step))).as_py() or 0
+        self.features = {} if len(told) > 1 else {k: v for k, v in self.features.items() if k[1] != told[0][0]}
+
+    def _cut(self, step: Step, answer: pa.ListArray) -> pa.Array:
+        """Make as many rows of each as its list has elements; the first keeps the id. The step is the first of its stage."""
+        counts = pc.list_value_length(answer)
+        self._leave(step.number, step.name, Verdict(pc.equal(counts, 0), "no_text", step.text_key))
+        sizes = counts.to_numpy()
+        entries = np.ones(len(self.entered), np.int64)
+        whole = np.zeros(len(self.entered), bool)
+        whole[self.alive] = True
+        entries[self.alive] = sizes[sizes > 0]
+        index = np.repeat(np.arange(len(entries)), entries)
+        number = np.arange(len(index)) - np.repeat(np.cumsum(entries) - entries, entries)
+        keys = {c: self.entered.column(c).take(pa.array(index)) for c in KEY_COLUMNS}
+        keys[ID] = pa.array(child_ids(keys[ID].to_numpy(), number))
+        self.entered, self.born = pa.RecordBatch.from_pydict(keys), len(index) - len(entries)
+        again = pa.array(np.repeat(np.arange(len(self.alive)), sizes[sizes > 0]))
+        self.alive = np.flatnonzero(whole[index])
+        self.columns = {k: v.take(again) for k, v in self.columns.items()}
+        self.columns |= {c: keys[c].take(pa.array(self.alive)) for c in KEY_COLUMNS}
+        return answer.flatten()
 
     def _answer(self, step: Step, handed: dict[str, Any]) -> pa.Array:
         """What the operator says of all rows; where it fails, the rows at fault are found by halving and set aside."""
@@ -151,7 +193,8 @@ class _Batch:
         """A feature of the text, computed once for all rows (`part` None), or anew for some; or the column of that name."""
         op = _FEATURES.get(name)
         if op is None:
-            column = self.columns[text_key if name == "text" else name]
+            column = self._rows() if name == ROWS else columns.find(self.columns, text_key if name == "text" else name)
+            assert column is not None
             return column if part is None else column[part]
         if part is None and (name, text_key) in self.features:
             return self.features[name, text_key]
@@ -159,6 +202,14 @@ class _Batch:
         if part is None:
             self.features[name, text_key] = answer
         return answer
+
+    def _rows(self) -> pa.StructArray:
+        """All columns but the key columns, and the numbers of this pass so far, as one."""
+        told = {k: v for k, v in self.columns.items() if k not in KEY_COLUMNS}
+        numbers = {n: values.take(pa.array(np.searchsorted(rows, self.alive))) for n, (rows, values) in self.stats.items()}
+        if numbers:
+            told[NUMBERS] = pa.StructArray.from_arrays(list(numbers.values()), names=list(numbers))
+        return pa.StructArray.from_arrays(list(told.values()), names=list(told))
 
     def _where(self, step: Step, row: int = 0) -> str:
         place = f"{self.columns[SOURCE][row]} at {self.columns[POSITION][row]}" if len(self.alive) else "an empty batch"
@@ -183,6 +234,15 @@ class _Batch:
             places[rows] = np.arange(len(rows))
             columns[field.name] = values.take(pa.array(places, mask=places < 0))
         return pa.RecordBatch.from_pydict(columns, schema=self.types)
+
+
+def child_ids(ids: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """int64[n]: the id itself for the first part of a row (number 0), a hash of id and number for the others."""
+    with np.errstate(over="ignore"):
+        h = ids.view(np.uint64) + number.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.where(number == 0, ids, (h ^ (h >> np.uint64(31))).view(np.int64))
 
 
 _NOBODY = pa.RecordBatch.from_pylist([], schema=ledger.SCHEMA)

@@ -32,9 +32,11 @@ def build(plan: Plan, records: list[Mapping[str, Any]], timing: list[Mapping[str
     steps = steps_of(plan, records)
     _add_up(records)
     rows_in, left = records[0]["rows_in"], sum(sum(s["left"].values()) for s in steps)
-    if rows_in != export["rows"] + left:
-        lost = rows_in - export["rows"] - left
-        raise LostRowError(f"{rows_in} rows were read, {export['rows']} exported, {left} are in the ledger: {lost} are lost")
+    born = sum(record.get("born", 0) for record in records)
+    if rows_in + born != export["rows"] + left:
+        lost = rows_in + born - export["rows"] - left
+        raise LostRowError(f"{rows_in} rows were read, {born} more made of them, {export['rows']} exported, {left} are in the ledger: "
+                           f"{lost} are lost")
     lines = sum(f["rows"] for f in export["ledger"])
     if lines != left:
         raise LostRowError(f"{left} rows left, but the ledger has {lines} lines")
@@ -43,7 +45,7 @@ def build(plan: Plan, records: list[Mapping[str, Any]], timing: list[Mapping[str
         "seed": plan.recipe.seed, "notes": list(plan.recipe.notes),
         "inputs": [{"source": s.source, "path": corpus.shown(s.url), "bytes": s.bytes, "digest": s.digest} for s in plan.sources],
         "models": [p.describe() for stage in plan.stages for pins in stage.pins for p in pins],
-        "rows_in": rows_in, "rows_out": export["rows"], "rows_left": left, "content_hash": export["content_hash"],
+        "rows_in": rows_in, "rows_born": born, "rows_out": export["rows"], "rows_left": left, "content_hash": export["content_hash"],
         "steps": steps, "shards": export["shards"], "ledger": export["ledger"], "kept": export["kept"],
         "stages": [{"stage": s.index, "kind": s.kind, "fingerprint": s.fingerprint} for s in plan.stages],
         "versions": versions(), "engine": plan.recipe.engine, "timing": [dict(t) for t in timing],
@@ -55,7 +57,7 @@ def _add_up(records: list[Mapping[str, Any]]) -> None:
     given = records[0]["rows_in"]
     for number, record in enumerate(records, 1):
         took, gave = record.get("rows_in", record.get("rows")), record.get("rows_out", record.get("rows"))
-        if took != given or gave != took - record.get("left", 0):
+        if took != given or gave != took + record.get("born", 0) - record.get("left", 0):
             raise LostRowError(f"stage {number} ({record['kind']}) was given {given} rows, took {took} and gave {gave}, "
                                f"with {record.get('left', 0)} in the ledger")
         given = gave
@@ -69,6 +71,7 @@ def steps_of(plan: Plan, records: Sequence[Mapping[str, Any]]) -> list[dict[str,
         for number in ([0, *numbers] if stage.index == 1 else numbers):
             left = _left(record, number)
             step = next((s for s in stage.steps if s.number == number), None)
+            rows += record.get("born", 0) if step and getattr(step.op, "many", False) else 0  # what it cut rows into, it took in
             told.append(_step(step, stage.index, rows, left, record.get("facts", {}).get(str(number), {})))
             rows = told[-1]["rows_out"]
     return told

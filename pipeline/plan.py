@@ -16,6 +16,8 @@ import xxhash
 from ..operators import catalog
 from ..operators.base import Operator
 from . import corpus, resources
+from .batch import META, NUMBERS, nothing
+from .columns import type_at
 from .corpus import Source, Split
 from .errors import RecipeError, did_you_mean
 from .index import pinning
@@ -150,17 +152,14 @@ def _try_on_nothing(step: Step) -> None:
 def _nothing(name: str) -> pa.Array:
     features = {op.name: op for op in catalog.table("feature")}
     if name not in features:
-        return pa.array([], pa.string())
+        return nothing(name)
     return features[name].function(*(_nothing(n) for n in features[name].reads))  # type: ignore[no-any-return]
 
 
 def _check_columns(recipe: Recipe, schema: pa.Schema) -> None:
     wrong, numbers, embedded = [], [f.name for f in schema if _numeric(f.type)], False
     for step in recipe.process:
-        if step.text_key not in schema.names:
-            near = did_you_mean(step.text_key, schema.names)
-            there = ", ".join(schema.names)
-            wrong.append(f"{_where(recipe, step)}: no column {step.text_key!r} in the data.{near} It has: {there}.")
+        wrong += [f"{_where(recipe, step)}: {p}" for p in _missing_columns(step, schema)]
         for key in ("score_key", "quality_key", "cost_key"):
             name = step.extra.get(key)
             if step.extra.get("keep") == "oldest" and name in schema.names and _dated(schema.field(name).type):
@@ -178,6 +177,15 @@ def _check_columns(recipe: Recipe, schema: pa.Schema) -> None:
         numbers += ["num_embedding_tokens"] if step.kind == "embedder" else []
     if wrong:
         raise RecipeError("\n".join(wrong))
+
+
+def _missing_columns(step: Step, schema: pa.Schema) -> Iterator[str]:
+    """What it reads that is not in the data; a field of a struct column only a pass over the rows can read."""
+    names, key = schema.names, step.settings.get("field_key")
+    if (type_at(schema, step.text_key) if STAGE_OF[step.kind] == "rows" else step.text_key in names or None) is None:
+        yield f"no column {step.text_key!r} in the data.{did_you_mean(step.text_key, names)} It has: {', '.join(names)}."
+    if key and not key.startswith((NUMBERS, META)) and type_at(schema, key) is None:
+        yield f"field_key: no column or field {key!r} in the data.{did_you_mean(key, names)} It has: {', '.join(names)}."
 
 
 def _selector_problems(step: Step, embedded: bool) -> Iterator[str]:
@@ -201,7 +209,7 @@ def _stages(recipe: Recipe, sources: tuple[Source, ...], pins: dict[int, tuple[P
     groups: list[tuple[str, list[Step]]] = [("rows", [])]  # reading is a stage of rows, fused with the first steps
     for step in recipe.process:
         kind = STAGE_OF[step.kind]
-        if kind != "rows" or groups[-1][0] != "rows":
+        if kind != "rows" or groups[-1][0] != "rows" or getattr(step.op, "many", False):  # rows are cut before anything else
             groups.append((kind, []))
         groups[-1][1].append(step)
     groups.append(("export", []))
@@ -224,7 +232,7 @@ def _stages(recipe: Recipe, sources: tuple[Source, ...], pins: dict[int, tuple[P
 
 def _index(recipe: Recipe, step: Step, batch: str, sources: tuple[Source, ...]) -> IndexPin | None:
     try:
-        return pinning.pin(step, batch, tuple((s.source, s.digest) for s in sources))
+        return pinning.pin(step, batch, tuple((s.source, s.digest) for s in sources if s.bytes))
     except ValueError as e:
         raise RecipeError(f"{_where(recipe, step)}: {e}") from e
 

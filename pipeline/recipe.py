@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from . import guards, steps
+from . import guards, steps, user_code
 from .errors import RecipeError, did_you_mean
 from .export import file_suffix
 from .keys import IGNORED_KEYS, KEYS, REFUSED_KEYS
@@ -71,6 +71,8 @@ class Recipe:
     batch_rows: int
     spark_master: str | None
     folder: Path
+    compat: str | None = None
+    allow_code: bool = False
     notes: tuple[str, ...] = ()
     asked: Mapping[str, Any] | None = None
 
@@ -168,10 +170,28 @@ def _resolve(words: dict[str, Any], name: str, folder: Path, lines: dict[Any, in
             values[key] = default
     wrong += _wrong_values(values, name)
     text_keys = (values["text_keys"],) if isinstance(values["text_keys"], str) else tuple(values["text_keys"])
-    process = _process(values["process"], text_keys[0] if text_keys else "text", name, lines, wrong, notes)
+    entries = _told_apart(values["process"], values["compat"])
+    process = _process(entries, text_keys[0] if text_keys else "text", name, lines, wrong, notes)
+    if not values["allow_code"]:
+        wrong += [f"{name}{f':{s.line}' if s.line else ''}, step {s.number} ({s.name}): {user_code.WHY}"
+                  for s in process if set(getattr(s.op, "resources", {}).values()) & set(user_code.KINDS)]
     if wrong:
         raise RecipeError("\n".join(wrong))
     return _recipe(values, words, name, folder, text_keys, process, notes)
+
+
+def _told_apart(process: list[Any], compat: str | None) -> list[Any]:
+    """The steps, with `compat` given to those operators that know two answers."""
+    if compat is None:
+        return process
+    told = []
+    for entry in process:
+        (op, given), = entry.items() if isinstance(entry, dict) and len(entry) == 1 else ((entry, None),)
+        known = steps.find(op) if isinstance(op, str) else None
+        if known is not None and "compat" in known.settings and isinstance(given, dict | None):
+            entry = {op: {"compat": compat, **(given or {})}}
+        told.append(entry)
+    return told
 
 
 def _translate(words: dict[str, Any], notes: list[str], wrong: list[str]) -> None:
@@ -265,14 +285,15 @@ def _recipe(
 ) -> Recipe:
     paths = values["dataset_path"]
     return Recipe(
-        name=name, project_name=values["project_name"], dataset_path=(paths,) if isinstance(paths, str) else tuple(paths),
+        name=name, project_name=values["project_name"] or Path(name).stem, dataset_path=(paths,) if isinstance(paths, str) else tuple(paths),
         export_path=values["export_path"], workers=values["np"], text_keys=text_keys,
         suffixes=(values["suffixes"],) if isinstance(values["suffixes"], str) else tuple(values["suffixes"]),
         process=process, seed=values["seed"], engine=values["engine"],
         set_aside=values["on_error"]["set_aside"] if isinstance(values["on_error"], dict) else None,
         guards=dict(values["guards"]), work_dir=values["work_dir"], export_type=values["export_type"] or _type_of_file(values["export_path"]) or "parquet",
         export_shard_size=values["export_shard_size"], keep_stats=values["keep_stats_in_res_ds"],
-        batch_rows=values["batch_rows"], spark_master=values["spark_master"], folder=folder, notes=tuple(notes), asked=words,
+        batch_rows=values["batch_rows"], spark_master=values["spark_master"], folder=folder,
+        compat=values["compat"], allow_code=values["allow_code"], notes=tuple(notes), asked=words,
     )
 
 
@@ -285,7 +306,8 @@ def words(recipe: Recipe) -> dict[str, Any]:
             settings["text_key"] = step.text_key
         if step.keep is not None:
             unit = step.op.unit.suffix  # type: ignore[union-attr]
-            settings |= {f"min_{unit}": step.keep.min, f"max_{unit}": step.keep.max, "min_closed_interval": step.keep.min_closed,
+            settings |= {f"min_{unit}": step.keep.min, f"max_{unit}": step.keep.max} if unit else {}
+            settings |= {"min_closed_interval": step.keep.min_closed,
                          "max_closed_interval": step.keep.max_closed, "reversed_range": step.keep.reverse}
         process.append({step.name: {k: v for k, v in settings.items() if v is not None}})
     return {
@@ -294,6 +316,7 @@ def words(recipe: Recipe) -> dict[str, Any]:
         "engine": recipe.engine, "on_error": "stop" if recipe.set_aside is None else {"set_aside": recipe.set_aside},
         "export_type": recipe.export_type, "export_shard_size": recipe.export_shard_size,
         "keep_stats_in_res_ds": recipe.keep_stats, "batch_rows": recipe.batch_rows,
+        **({"compat": recipe.compat} if recipe.compat else {}), **({"allow_code": True} if recipe.allow_code else {}),
         **{k: v for k, v in (("work_dir", recipe.work_dir), ("spark_master", recipe.spark_master), ("guards", dict(recipe.guards))) if v}, "process": process,
     }
 

@@ -15,7 +15,9 @@ from typing import Any
 
 from ..operators.base import Operator
 from ..operators.embed.sentence import SentenceEncoder
-from .errors import RecipeError, StaleError
+from . import user_code
+from .errors import RecipeError, StaleError, did_you_mean
+from .local_models import Tokenizer, find_tokenizer
 
 WORDS = ("stopwords", "flagged_words")
 PLACES = {**{kind: f"{kind}_dir" for kind in WORDS}, "encoder": "model"}  # kind -> the setting that says where it lies
@@ -61,7 +63,7 @@ def load(pins: tuple[Pin, ...]) -> dict[str, Any]:
 @functools.lru_cache(maxsize=16)
 def _load(found: Pin) -> Any:
     files = _list_files(found.kind, Path(found.path)) if found.kind in WORDS else None
-    if digest(Path(found.path), files) != found.sha256:
+    if found.path and digest(Path(found.path), files) != found.sha256:
         raise StaleError(f"{found.path} has changed since the plan was made; run again")
     try:
         return _LOAD[found.kind](found)
@@ -138,6 +140,12 @@ def _find_language_model(keyword: str, settings: Mapping[str, Any]) -> Pin:
     path = next(iter(folder.rglob(LANGUAGE_MODEL_FILE)), None) if folder else None
     if path is None or importlib.util.find_spec("fasttext") is None:
         raise ValueError("language identification needs the extra 'language': pip install 'tamis[language]'")
+    asked = settings.get("lang") or []
+    known = FastTextModel(str(path)).languages()
+    for language in [asked] if isinstance(asked, str) else asked:
+        if language not in known:
+            raise ValueError(f"lang {language!r} is no language that {path.name} tells; it is a code such as en, zh or pt."
+                             f"{did_you_mean(language, known)}")
     return Pin(keyword, "language_model", str(path), digest(path))
 
 
@@ -173,6 +181,11 @@ class FastTextModel:
         labels, scores = self._model.predict(text)
         return labels[0].removeprefix("__label__"), float(scores[0])
 
+    def languages(self) -> list[str]:
+        """The codes of all languages that the model knows."""
+        labels, _ = self._model.predict("", k=10**4, threshold=-1.0)
+        return sorted(label.removeprefix("__label__") for label in labels)
+
 
 def _load_language_model(found: Pin) -> FastTextModel:
     return FastTextModel(found.path)
@@ -185,9 +198,35 @@ def _load_encoder(found: Pin) -> SentenceEncoder:
         raise ValueError(f"it cannot be loaded with {dict(found.options)}: {str(e).splitlines()[0]}") from e
 
 
+def _find_tokenizer(keyword: str, settings: Mapping[str, Any]) -> Pin:
+    name = settings.get("hf_tokenizer") or settings.get("tokenizer")
+    if not name:
+        return Pin(keyword, "tokenizer", "", "")
+    path = find_tokenizer(name)
+    return Pin(keyword, "tokenizer", str(path), digest(path))
+
+
+def _find_lambda(keyword: str, settings: Mapping[str, Any]) -> Pin:
+    text = settings["lambda_str"]
+    if text:
+        user_code.check_lambda(text)
+    return Pin(keyword, "python_lambda", "", hashlib.sha256(text.encode()).hexdigest(), (("lambda_str", text),))
+
+
+def _find_file(keyword: str, settings: Mapping[str, Any]) -> Pin:
+    path = settings["file_path"]
+    if path and not (path.endswith(".py") and Path(path).is_file()):
+        raise ValueError(f"file_path {path!r} is no Python file")
+    return Pin(keyword, "python_file", path, digest(Path(path)) if path else "", (("function_name", settings["function_name"]),))
+
+
 _FIND: dict[str, Callable[[str, Mapping[str, Any]], Pin]] = {
     **{kind: _find_words(kind) for kind in WORDS}, "language_model": _find_language_model, "encoder": _find_encoder,
+    "tokenizer": _find_tokenizer, "python_lambda": _find_lambda, "python_file": _find_file,
 }
 _LOAD: dict[str, Callable[[Pin], Any]] = {
     **dict.fromkeys(WORDS, _load_words), "language_model": _load_language_model, "encoder": _load_encoder,
+    "tokenizer": lambda found: Tokenizer(found.path) if found.path else None,
+    "python_lambda": lambda found: user_code.load_lambda(dict(found.options)["lambda_str"]),
+    "python_file": lambda found: user_code.load_file(found.path, dict(found.options)["function_name"]),
 }

@@ -61,8 +61,8 @@ class RowsTask:
         writer = _Writer(self.folder, part, self.steps.stats_schema())
         writer.write(self.steps(batches))
         record = writer.close() | {"rows_in": batches.rows}
-        if record["rows_in"] != record["rows_out"] + record["left"]:
-            told = f"{record['rows_in']} rows in, {record['rows_out']} out, {record['left']} in the ledger"
+        if record["rows_in"] + record["born"] != record["rows_out"] + record["left"]:
+            told = f"{record['rows_in']} rows in, {record['born']} more, {record['rows_out']} out, {record['left']} in the ledger"
             raise LostRowError(f"part {part}: {told}")
         return self.folder.finish_part(part, record)
 
@@ -96,7 +96,7 @@ class _Writer:
         self.left: list[pa.RecordBatch] = []
         self.rows: list[pa.RecordBatch] = []
         self.changed: Counter[int] = Counter()
-        self.rows_out = self.bytes_out = self.held = 0
+        self.rows_out = self.bytes_out = self.held = self.born = 0
 
     def write(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
@@ -107,6 +107,7 @@ class _Writer:
             self.stats.append(outcome.stats)
             self.left.append(outcome.left)
             self.changed.update(outcome.changed)
+            self.born += outcome.born
 
     def _flush(self) -> None:
         table = pa.Table.from_batches(self.rows)
@@ -123,7 +124,7 @@ class _Writer:
         left = pa.Table.from_batches(self.left, ledger.SCHEMA)
         write_narrow(self.folder, "stats", self.part, pa.Table.from_batches(self.stats, self.numbers))
         write_narrow(self.folder, "ledger", self.part, left)
-        counts = {"rows_out": self.rows_out, "left": len(left), "bytes_out": self.bytes_out, "pieces": self.piece}
+        counts = {"rows_out": self.rows_out, "left": len(left), "bytes_out": self.bytes_out, "pieces": self.piece, "born": self.born}
         return counts | {"by": by_step(left), "changed": {str(k): n for k, n in self.changed.items()}}
 
 

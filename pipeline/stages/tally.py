@@ -16,5 +16,6 @@ def record(stage: Stage, done: dict[str, Any]) -> dict[str, Any]:
     sums = {k: sum(part[k] for part in done["records"]) for k in ("rows_in", "rows_out", "left")}
     facts = {str(k): v for k, v in done.get("facts", {}).items()} | {k: {"changed": n} for k, n in changed.items()}
     told = {"kind": stage.kind, "fingerprint": stage.fingerprint, "parts": len(done["records"]), "by": dict(by), "facts": facts}
+    born = sum(part.get("born", 0) for part in done["records"])  # rows more, by texts cut into several
     aside = {"aside": done["aside"]} if "aside" in done else {}  # rows set aside by this pass and those before it
-    return told | sums | aside
+    return told | sums | ({"born": born} if born else {}) | aside

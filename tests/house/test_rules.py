@@ -174,7 +174,8 @@ def test_nothing_dangerous(path: Path) -> None:
     text = path.read_text("utf-8")
     for forbidden in ("pickle.load", "shell=True", "trust_remote_code=True", "except Exception", "except:", "yaml.unsafe"):
         assert forbidden not in text, forbidden
-    assert not re.search(r"(?<![.\w])(eval|exec)\(", text)
+    if name_of(path) != "pipeline/user_code.py":  # the one place that runs what the user brings, where the recipe allows it
+        assert not re.search(r"(?<![.\w])(eval|exec)\(", text)
     for node, module, _ in imports(TREES[path]):
         assert module.split(".")[0] not in ("pickle", "marshal", "shelve"), node.lineno
 

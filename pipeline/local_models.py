@@ -1,0 +1,72 @@
+"""Tokenizers on this machine: where they are looked for, and how they are loaded."""
+
+import importlib.util
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import orjson
+
+FILE = "tokenizer.json"
+
+
+def find_tokenizer(name: str) -> Path:
+    """The tokenizer.json that `name` means: a file, a folder or installed package with one, or what a hub's name has left in
+    a local cache (Hugging Face's, or Data-Juicer's folders of models). Raises ValueError, naming the places, if there is none.
+    """
+    if importlib.util.find_spec("tokenizers") is None:
+        raise ValueError("tokenizers are read by the extra 'tokens': pip install 'tamis[tokens]'")
+    looked = list(_places(name))
+    for path in looked:
+        for file in (path, path / FILE, *sorted(path.glob(f"snapshots/*/{FILE}"), reverse=True)):
+            if file.is_file() and file.suffix == ".json":
+                return file
+    places = ", ".join(str(p) for p in looked)
+    raise ValueError(f"tokenizer {name!r} is not on this machine; looked for {FILE} in {places}. tamis never downloads: "
+                     "save it there, or name a folder that has one")
+
+
+def _places(name: str) -> Iterator[Path]:
+    yield Path(name).expanduser()
+    module = name.replace("-", "_")
+    spec = importlib.util.find_spec(module) if module.isidentifier() else None
+    if spec and spec.origin:
+        yield Path(spec.origin).parent / "model"
+    home = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser() / "hub")
+    yield home / f"models--{name.replace('/', '--')}"
+    for folder in data_juicer_folders("models"):
+        yield folder / name
+
+
+def data_juicer_folders(what: str) -> list[Path]:
+    """Where Data-Juicer keeps what it has downloaded: `models` or `assets`."""
+    home = Path(os.environ.get("DATA_JUICER_CACHE_HOME") or "~/.cache/data_juicer").expanduser()
+    extra = os.environ.get("DATA_JUICER_EXTERNAL_MODELS_HOME", "") if what == "models" else ""
+    own = os.environ.get(f"DATA_JUICER_{what.upper()}_CACHE")
+    return [Path(p).expanduser() for p in [*extra.split(os.pathsep), *([own] if own else []), str(home / what)] if p]
+
+
+class Tokenizer:
+    """A tokenizer.json; counts, encodes and decodes without special tokens, whole texts."""
+
+    def __init__(self, path: str) -> None:
+        from tokenizers import Tokenizer as Reader
+
+        told = orjson.loads(Path(path).read_bytes())
+        if not isinstance(told, dict) or "model" not in told:
+            raise ValueError("it is no tokenizer: it has no 'model'")
+        self._reader = Reader.from_file(path)
+        self._reader.no_truncation()
+        self._reader.no_padding()
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """The number of tokens of each text."""
+        return [len(e.ids) for e in self._reader.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of a text."""
+        return list(self._reader.encode(text, add_special_tokens=False).ids)
+
+    def decode(self, tokens: list[int]) -> str:
+        """The text of tokens."""
+        return str(self._reader.decode(tokens, skip_special_tokens=False))
