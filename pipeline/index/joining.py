@@ -24,10 +24,10 @@ CHUNK = 4 << 20  # set values copied at a time
 
 @dataclass(frozen=True)
 class Piece:
-    """One run or segment that is joined. `stored`: of its documents, those whose keys and set are kept; None: all."""
+    """One run or segment that is joined. `owned` int64[n]: whose keys and set each document stores, -1: nobody's; None: its own."""
 
     folder: Path
-    stored: np.ndarray | None = None
+    owned: np.ndarray | None = None
 
     def holders(self) -> np.ndarray:
         """Memory-mapped holders.u32."""
@@ -110,7 +110,9 @@ def _sets(out: Path, pieces: list[Piece]) -> None:
         for piece in pieces:
             values, stop = mapped(piece.folder / "sets.u64"), mapped(piece.folder / "ends.u64").astype(np.int64)
             start = np.append(0, stop[:-1]) if len(stop) else stop
-            size = (stop - start) if piece.stored is None else np.where(piece.stored, stop - start, 0)
+            size = stop - start
+            if piece.owned is not None:
+                start, size = start[piece.owned], np.where(piece.owned >= 0, size[piece.owned], 0)
             told = np.cumsum(size)
             for low, high in _chunks(told):
                 sets.write(values[spans(start[low:high], (start + size)[low:high])].data)
@@ -129,23 +131,29 @@ def _chunks(ends: np.ndarray) -> Iterator[tuple[int, int]]:
 
 
 def _keys(out: Path, pieces: list[Piece], firsts: np.ndarray) -> None:
-    fences, offset = [], 0
+    fences, offset, owner = [], 0, _owner(pieces, firsts)
     with _writing(out / "keys.u64") as keys, _writing(out / "holders.u32") as holders:
         for values, rows in merged([(p.keys(), p.holders()) for p in pieces], firsts):
-            piece = np.searchsorted(firsts, rows, "right") - 1
-            stays = np.ones(len(rows), bool)
-            for k in np.unique(piece):
-                mask = pieces[k].stored
-                if mask is not None:
-                    mine = piece == k
-                    stays[mine] = mask[rows[mine] - firsts[k]]
-            values, rows = values[stays], rows[stays]
+            rows = rows if owner is None else owner[rows]
+            values, rows = values[rows >= 0], rows[rows >= 0]
             keys.write(values.data)
             holders.write(rows.astype(np.uint32).data)
             fences.append(values[(-offset) % FENCE :: FENCE])
             offset += len(values)
     with _writing(out / "fences.u64") as file:
         file.write(np.concatenate(fences).astype(np.uint64).data if fences else b"")
+
+
+def _owner(pieces: list[Piece], firsts: np.ndarray) -> np.ndarray | None:
+    """int64[n]: the document that stores the keys which each row brings, -1: none; None: each its own."""
+    if all(p.owned is None for p in pieces):
+        return None
+    owner = np.full(firsts[-1], -1)
+    for piece, first, last in zip(pieces, firsts[:-1], firsts[1:], strict=True):
+        owned = np.arange(last - first) if piece.owned is None else piece.owned
+        has = np.flatnonzero(owned >= 0)
+        owner[first + owned[has]] = first + has
+    return owner
 
 
 def merged(pieces: list[tuple[np.ndarray, np.ndarray]], firsts: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -2,7 +2,7 @@
 
 A row that left is remembered because a later one may be alike to it alone: over everything at once, both would be in one
 cluster, so the later one must leave. What left with a similarity of 1 has the keys and set of the row that stays, so only its
-line is added.
+line is added; a row that stays always has its own.
 """
 
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ from ..steps import Step
 from ..workspace import StageFolder
 from . import layout
 from .against import indexed
+from .columns import mapped
 from .joining import Piece, join
 from .layout import Batch, Manifest, digest_of
 from .pinning import IndexPin
@@ -50,13 +51,23 @@ def append(
     kept, equal = _decided(folder, parts, runs, count, manifest.documents)
     segment = None
     if count:
-        pieces = [Piece(r.folder, ~equal[r.start : r.start + r.rows]) for r in runs]
+        stay = kept == manifest.documents + np.arange(count)
+        pieces = [Piece(r.folder, _owned(r, stay[r.start : r.start + r.rows], equal[r.start : r.start + r.rows])) for r in runs]
         segment = join(pin.path, pieces, _pieces(kept), manifest.documents)
     stays = int((kept == manifest.documents + np.arange(count)).sum())
     state = digest_of([manifest.state(), fingerprint])
     batch = Batch(pin.batch, manifest.documents, count, stays, pin.inputs, state)
     layout.write(pin.path, manifest.with_batch(batch, segment))
     return batch
+
+
+def _owned(run: Run, stay: np.ndarray, equal: np.ndarray) -> np.ndarray:
+    """int64[n]: the row of its run whose keys and set each row stores, -1: none; `stay`, `equal`: which stay, which equal them."""
+    same, own = mapped(run.folder / "same.u32").astype(np.int64), np.arange(run.rows)
+    owned = np.where((same == own) & ~equal, own, -1)
+    owned[same[stay]] = -1  # from the first of those that are the same to the one of them that stays
+    owned[stay] = same[stay]
+    return owned
 
 
 def _pieces(values: np.ndarray) -> Iterator[np.ndarray]:

@@ -48,7 +48,7 @@ class RunTask:
         return self.folder.part_record(part, "runs-done") or self._do(part)
 
     def _do(self, part: int) -> Counts:
-        op, rows = self.step.op, []
+        op, rows = self.step.op, list[int]()
         assert isinstance(op, Operator)
         held: list[tuple[pa.RecordBatch, pa.ListArray, pa.ListArray | None]] = []
         values = 0
@@ -111,8 +111,8 @@ def _same(keys: edges.Lists, sets: edges.Lists, verified: bool) -> np.ndarray:
     for row in np.flatnonzero(takes_part):  # a Python loop: xxhash reads each list where it lies, about a microsecond a row
         hashed = xxhash.xxh3_128()
         for values, start, end in columns:
-            hashed.update(values[start[row] : end[row]])
-        same[row] = first.setdefault(hashed.digest(), row)
+            hashed.update(values[start[row] : end[row]].data)
+        same[row] = first.setdefault(hashed.digest(), int(row))
     return same
 
 

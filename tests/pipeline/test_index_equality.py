@@ -1,14 +1,19 @@
 """Incremental equals from-scratch: which rows stay when batches are compared with an index, against brute force over everything."""
 
 import itertools
+import json
 import random
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from index_corpora import EXACT, MINHASH, SIMILAR, clusters, corpus, dedup, expected, grow, splits, write
 
 from tamis.pipeline.index import layout, upkeep
+from tamis.pipeline.index.columns import mapped
+from tamis.pipeline.run import run
 
 COUNT = 160
 
@@ -46,6 +51,19 @@ def test_keep_longest_chooses_within_what_is_new(tmp_path: Path, seed: int) -> N
     kept = grow(tmp_path, texts, cuts, keep="longest", **SIMILAR)
     for (low, high), found in zip(itertools.pairwise(cuts), kept, strict=True):
         assert found == expected(texts, MINHASH, low, high, "longest", **SIMILAR)
+
+
+def test_the_longest_of_equal_sets_stays_and_is_what_later_rows_are_compared_with(tmp_path: Path) -> None:
+    """Texts that differ in case and spaces have one set; the first of them has it, but the longest is the one that stays."""
+    text = corpus(3, 40)[-1] + " and a few words more that make it long enough to be alike to a changed copy of itself"
+    day0 = [text, text.upper() + "  ", "another one, that is alike to nothing here"]
+    kept = grow(tmp_path, [*day0, text + " changed", text], [0, 3, 5], keep="longest", **SIMILAR)
+    assert kept == [{1, 2}, set()]
+    lines = pq.read_table(tmp_path / "out1" / "ledger").sort_by("__position__").to_pylist()
+    assert [r["value"] == 1.0 for r in lines] == [False, True] and 0.7 <= lines[0]["value"] < 1.0
+    assert all(f"crawl.jsonl:{len(json.dumps({'n': 0, 'text': text})) + 1} " in r["note"] for r in lines)
+    sizes = np.diff(mapped(next((tmp_path / "index" / "segments").iterdir()) / "ends.u64"), prepend=np.uint64(0))
+    assert sizes[0] == 0 < sizes[1], "the set is stored once, with the one that stays"
 
 
 def chain() -> tuple[str, str, str]:
@@ -136,3 +154,17 @@ def test_a_merged_index_knows_what_both_knew(tmp_path: Path) -> None:
     assert told["segments"] == 1 and told["documents"] == 120
     again, _ = dedup(tmp_path / "new.jsonl", tmp_path / "out2", against=str(index), **SIMILAR)
     assert again == found
+
+
+@pytest.mark.slow
+def test_the_same_rows_leave_on_spark(tmp_path: Path) -> None:
+    pytest.importorskip("pyspark")
+    texts = corpus(6, 80)
+    grow(tmp_path, texts, [0, 50], **SIMILAR)
+    data, answers = write(tmp_path / "new.jsonl", texts[50:], 50), []
+    for engine in ({"engine": "local"}, {"engine": "spark", "spark_master": "local[1]"}):
+        shutil.copytree(tmp_path / "index", tmp_path / engine["engine"] / "index")
+        how = SIMILAR | {"against": str(tmp_path / engine["engine"] / "index"), "remember": True}
+        told = run({"dataset_path": str(data), "export_path": str(tmp_path / engine["engine"] / "out"), "process": [{MINHASH: how}], **engine})
+        answers.append((told["content_hash"], told["steps"][1]["left"], told["remembered"][0]["state"], told["remembered"][0]["kept"]))
+    assert answers[0] == answers[1] and answers[0][1]["indexed"] > 0

@@ -144,7 +144,7 @@ def test_joining_in_ranges_is_joining_at_once(tmp_path: Path, monkeypatch: pytes
     chance = np.random.default_rng(3)
     rows = [chance.integers(0, 1 << 62, 4).tolist() for _ in range(1200)]
     pieces = [Piece(run_of(tmp_path / f"run{i}", rows[i::3], [[r[0]] for r in rows[i::3]], str(i)),
-                    np.arange(400) % 5 > 0 if i else None) for i in range(3)]
+                    np.where(np.arange(400) % 5 > 0, np.arange(400), -1) if i else None) for i in range(3)]
     monkeypatch.setattr(joining, "KEYS", most * FENCE)
     monkeypatch.setattr(joining, "CHUNK", most)
     segment = join(tmp_path / "index", pieces, iter([np.arange(1200)]), 0)
