@@ -16,7 +16,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from . import analyze as analysis
-from . import display, plan, recipe, verify, why
+from . import display, dups, plan, recipe, verify, why
 from .errors import RecipeError, TamisError
 from .index import commands as indexing
 from .index import upkeep
@@ -108,6 +108,21 @@ def why_command(
 ) -> None:
     """Tell one row's whole story: each number, each decision, whose duplicate it is, its cluster and rank, where it went."""
     out.print(why.text(why.story(run, row, key=key)), markup=False)
+
+
+@app.command("dups")
+def dups_command(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
+    limit: Annotated[int, typer.Option(min=1, help="How many clusters.")] = 5,
+    members: Annotated[int, typer.Option(min=1, help="How many rows that left of each, the least alike first.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Show the largest clusters of duplicates, and word by word what differs between the row kept and those that left."""
+    found = dups.clusters(run, limit, members)
+    if as_json:
+        print(json.dumps(dups.as_json(found), ensure_ascii=False))
+    else:
+        dups.show(out, found)
 
 
 @app.command("verify")
@@ -276,5 +291,5 @@ _INTERRUPTED = 130
 
 _TITLES: dict[str, Any] = {
     "ReadError": "The data cannot be read", "OperatorError": "An operator failed", "SelectionError": "The selection cannot be made",
-    "LostRowError": "Rows were lost, which is a bug of tamis, please report it", "StaleError": "The workspace is in the way",
+    "LostRowError": "Rows were lost, which is a bug of tamis, please report it", "StaleError": "The workspace is in the way", "GuardError": "A guard stopped the run", "LostWorkerError": "A worker was lost",
 }
