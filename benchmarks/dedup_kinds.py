@@ -50,10 +50,11 @@ def trimmed(operator: Callable[..., pa.ListArray], text: pa.Array, **settings: o
     assert op.limit is not None
     often = counted.count > op.limit(len(text), **told)
     frequent = repeats.Frequent(counted.key[often], counted.check[often])
-    seen, points, rows = np.full(int(often.sum()), not told["keep_first"]), 0, 0
+    seen, points, rows, at = repeats.unseen(np.full(int(often.sum()), bool(told["keep_first"]))), 0, 0, 0
     for part in parts:
         units = repeats.from_column(operator(part, **settings))
-        done = repeats.trim(part, units, frequent.find(units), seen)
+        done = repeats.trim(part, units, frequent.find(units), seen, at)
+        at += len(part)
         points, rows = points + int(done.points.sum()), rows + int((done.points > 0).sum())
     return f"{points / 1e6:.2f} M code points out of {rows:,} rows"
 

@@ -60,8 +60,8 @@ def repeated_spans(
 
     Tokens are runs of characters between white space of any kind, or code points (`character`: for text without spaces; give
     `min_tokens` for it). The white space between tokens does not count; letters count as they are written. Every position is
-    looked at, so every repeated run is found, of any length, across documents and inside one. The first occurrence of each run
-    of `min_tokens` stays whole, even where it overlaps others; with `keep_first: false` all go.
+    looked at, so every repeated run is found, of any length, across documents and inside one. What goes stands in an earlier
+    run of `min_tokens` too, and so remains in its first place; with `keep_first: false` all places go.
     `frequency_threshold`: runs that occur no more often than this stay.
     Shape: list<struct>[n], one for each window. Empty: an empty list. Null: null. Cost: one pass, 16 bytes a token to sort, 24 a
     token on disk (about four times the text) until the stage is done. Raises ValueError for settings that make no sense.

@@ -110,16 +110,21 @@ class Frequent:
         return kernels.find(units.key, units.check, self.key, self.check, self._begin, self._bits)  # type: ignore[no-any-return]
 
 
-def trim(text: pa.StringArray, units: Found, found: np.ndarray, seen: np.ndarray) -> Trimmed:
+def unseen(here: np.ndarray) -> np.ndarray:
+    """int64[2, frequent ones], for `trim`: those of bool `here` stay where they are first seen, the others go everywhere."""
+    return np.stack([np.where(here, -1, -2), np.zeros(len(here), np.int64)])
+
+
+def trim(text: pa.StringArray, units: Found, found: np.ndarray, seen: np.ndarray, at: int = 0) -> Trimmed:
     """`text` without the units that are frequent.
 
-    `found` as of `Frequent.find`. `seen` bool[frequent ones]: a frequent unit that is not seen yet stays whole, and is
-    seen from then on (it is changed in place); whatever it shares with others stays with it. What goes at the end of a
-    text takes the break before it along. Null: null.
+    `found` as of `Frequent.find`. `seen` as of `unseen`: what was seen so far, changed in place; rows are numbered from `at`
+    on. A unit that overlaps its own first occurrence leaves that whole. What goes at the end of a text takes the break
+    before it along. Null: null.
     """
     offsets, data = view(text)
     sizes = np.diff(offsets)
-    bounds, cuts, pieces = kernels.cuts_of(units, found, seen, sizes)
+    bounds, cuts, pieces = kernels.cuts_of(units, found, seen, at, sizes)
     if not len(cuts):
         return Trimmed(text, pieces, np.zeros(len(text), np.int64))
     ends, left, points = kernels.without(offsets, data, bounds, cuts)

@@ -5,7 +5,6 @@ from numba import njit
 
 from .units import Found
 
-
 FEW = 64  # sorted by insertion
 
 
@@ -98,55 +97,60 @@ def find(
 
 
 @njit(cache=True, nogil=True)
-def _cut(cuts: np.ndarray, count: int, run: tuple[int, int, int], size: int) -> int:
-    """Note the cut of a run (start, next, prior); one that reaches the end takes along what precedes it."""
-    start, stop, prior = run
-    if stop > size:
-        start, stop = prior, size
-    if stop <= start:
-        return count
-    cuts[count, 0], cuts[count, 1] = start, stop
-    return count + 1
+def _joined(spans: np.ndarray, count: int, size: int, cuts: np.ndarray, filled: int) -> int:
+    """Write the union of spans[:count] (start, next, prior) as cuts from `filled` on; answers how many there are then.
+
+    A run that reaches the end of the text, which has `size` bytes, takes along what stands between it and what precedes it.
+    """
+    order = np.argsort(spans[:count, 0], kind="mergesort")
+    k = 0
+    while k < count:
+        start, stop, prior = spans[order[k], 0], spans[order[k], 1], spans[order[k], 2]
+        k += 1
+        while k < count and spans[order[k], 0] <= stop:
+            stop = max(stop, spans[order[k], 1])
+            k += 1
+        if stop > size:
+            start, stop = prior, size
+        if stop > start:
+            cuts[filled, 0], cuts[filled, 1] = start, stop
+            filled += 1
+    return filled
 
 
 @njit(cache=True, nogil=True)
-def cuts_of(units: Found, found: np.ndarray, seen: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def cuts_of(
+    units: Found, found: np.ndarray, seen: np.ndarray, at: int, sizes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(bounds int64[n + 1], cuts int64[m, 2], pieces int64[n]): the bytes of each row that go.
 
-    `found`: place of each unit among the frequent ones, -1 for the others. A frequent unit that is not `seen` yet stays,
-    whole, and is seen from then on; the others go, but for what they share with one that stays. `pieces`: units that
-    go, those that overlap counted as one. Units of a row ascend by start and by next.
+    `found`: place of each unit among the frequent ones, -1 for the others. `seen` int64[2, frequent ones]: the row in which
+    each was first seen (-1: not yet, -2: in no row of these), and where it ended there; rows are numbered from `at` on. A
+    frequent unit that is seen for the first time stays; the others go, but for what they share with that very one.
+    `pieces`: units that go, those that overlap counted as one. Units of a row ascend by start and by next.
     """
     n = len(sizes)
     bounds, pieces, filled = np.zeros(n + 1, np.int64), np.zeros(n, np.int64), 0
-    cuts = np.empty((int((found >= 0).sum()), 2), np.int64)
+    cuts, spans = np.empty((int((found >= 0).sum()), 2), np.int64), np.empty((int((found >= 0).sum()), 3), np.int64)
     for row in range(n):
-        safe, last, open_ = 0, 0, False
-        run = (0, 0, 0)
+        count, last = 0, 0
         for i in range(units.bounds[row], units.bounds[row + 1]):
-            if found[i] < 0:
+            f = found[i]
+            if f < 0:
                 continue
             start, following = np.int64(units.start[i]), np.int64(units.next[i])
-            if not seen[found[i]]:
-                seen[found[i]] = True
-                if open_:
-                    filled = _cut(cuts, filled, (run[0], min(run[1], start), run[2]), sizes[row])
-                    open_ = False
-                safe = following
+            if seen[0, f] == -1:
+                seen[0, f], seen[1, f] = at + row, following
                 continue
-            pieces[row] += start >= last
-            last = following
-            begin = max(start, safe)
-            if begin >= following:
-                continue
-            if open_ and begin <= run[1]:
-                run = (run[0], following, run[2])
-                continue
-            if open_:
-                filled = _cut(cuts, filled, run, sizes[row])
-            run, open_ = (begin, following, np.int64(units.prior[i]) if begin == start else begin), True
-        if open_:
-            filled = _cut(cuts, filled, run, sizes[row])
+            begin = max(start, seen[1, f]) if seen[0, f] == at + row else start
+            if begin < following:
+                pieces[row] += start >= last
+                last = following
+                spans[count, 0], spans[count, 1] = begin, following
+                spans[count, 2] = units.prior[i] if begin == start else begin
+                count += 1
+        if count:
+            filled = _joined(spans, count, sizes[row], cuts, filled)
         bounds[row + 1] = filled
     return bounds, cuts[:filled], pieces
 

@@ -154,18 +154,20 @@ class _Trimming:
         tables = [read_arrow(folder.file("frequent", n, "arrow")) for n in range(self.task.ranges)]
         whole = pa.concat_tables(tables).combine_chunks() if tables else None
         if whole is None:
-            known, seen = Frequent(np.empty(0, np.uint64), np.empty(0, np.uint64)), np.empty(0, bool)
+            known, here = Frequent(np.empty(0, np.uint64), np.empty(0, np.uint64)), np.empty(0, bool)
         else:
             known = Frequent(whole.column("key").to_numpy(), whole.column("check").to_numpy())
-            seen = ~(whole.column("part").to_numpy() == self.part) if step.settings["keep_first"] else np.ones(len(whole), bool)
+            here = (whole.column("part").to_numpy() == self.part) & step.settings["keep_first"]
+        seen, at = repeats.unseen(here), 0
         for batch in batches:
             for rows, text in _sliced(batch, texts(batch, step.text_key, _where(step))):
-                yield self._trimmed(rows, text, known, seen)
+                yield self._trimmed(rows, text, known, seen, at)
+                at += len(rows)
 
-    def _trimmed(self, rows: pa.RecordBatch, text: pa.StringArray, known: Frequent, seen: np.ndarray) -> Outcome:
+    def _trimmed(self, rows: pa.RecordBatch, text: pa.StringArray, known: Frequent, seen: np.ndarray, at: int) -> Outcome:
         step = self.task.step
         units = _units(step, text)
-        told = repeats.trim(text, units, known.find(units), seen)
+        told = repeats.trim(text, units, known.find(units), seen, at)
         stats = [*(rows.column(c) for c in KEY_COLUMNS), pa.array(told.pieces), pa.array(told.points)]
         numbers = pa.RecordBatch.from_arrays(stats, schema=self.stats_schema())
         changed = told.points > 0

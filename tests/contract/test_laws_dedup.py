@@ -1,0 +1,137 @@
+"""The three laws over the other kinds of deduplication: SimHash, addresses, lines, spans."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tamis.pipeline import plan, recipe
+from tamis.pipeline.execute import Silent, execute
+from tamis.pipeline.formats import splits
+from tamis.pipeline.ledger import ID
+from tamis.pipeline.run import run
+from tamis.pipeline.stages import candidates, trim
+from tamis.pipeline.verify import check
+from tamis.pipeline.why import story, text
+
+PROCESS: list[dict[str, Any]] = [
+    {"whitespace_normalization_mapper": {}},
+    {"document_url_deduplicator": {}},
+    {"document_line_deduplicator": {"frequency_threshold": 20, "keep_first": True}},
+    {"exact_substring_deduplicator": {"min_tokens": 12}},
+    {"text_length_filter": {"min_len": 20}},
+    {"document_simhash_deduplicator": {"hamming_distance": 6, "num_blocks": 8}},
+]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, demo_corpus: Path) -> Path:
+    """240 documents in three files with addresses, boilerplate and one span planted into some, some nothing but boilerplate."""
+    folder, draw = tmp_path_factory.mktemp("kinds"), random.Random(5)
+    rows = [json.loads(line) for line in demo_corpus.read_text("utf-8").splitlines()]
+    draw.shuffle(rows)
+    span = " ".join(f"planted{i}" for i in range(20))
+    for i in range(3):
+        told = []
+        for k, row in enumerate(rows[i * 80 : i * 80 + 80]):
+            body = row["text"] if k % 10 else ""
+            body = f"Menu | Home | About\n{body}{' ' + span if k % 7 == 1 else ''}\nAll rights reserved"
+            told.append({"text": body, "url": f"https://A.org/{(i * 80 + k) % 200}/?utm_source={k}"})
+        (folder / f"{i}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in told), "utf-8")
+    return folder
+
+
+def words(data: Path, out: Path, **more: Any) -> dict[str, Any]:
+    return {"dataset_path": str(data), "export_path": str(out), "np": 1, "process": PROCESS, **more}
+
+
+def outcome(out: Path) -> tuple[Any, ...]:
+    ledger = sorted(pq.read_table(out / "ledger").to_pylist(), key=lambda r: (r[ID], r["step"]))
+    stats = [sorted(map(str, (r for f in sorted(folder.glob("stats/*")) for r in pq.read_table(f).to_pylist())))
+             for folder in sorted((out / "work").glob("*-trim-*"))]
+    return ledger, stats, json.loads((out / "manifest.json").read_text())["content_hash"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    run(words(small, out))
+    return out
+
+
+def test_conservation_and_every_kind_takes_something(undisturbed: Path) -> None:
+    manifest = json.loads((undisturbed / "manifest.json").read_text())
+    steps = {s["op"]: s for s in manifest["steps"]}
+    assert manifest["rows_in"] == manifest["rows_out"] + manifest["rows_left"] == 240
+    assert steps["document_url_deduplicator"]["left"] == {"duplicate": 40}
+    assert steps["document_line_deduplicator"]["left"]["emptied"] > 5
+    assert steps["document_line_deduplicator"]["facts"]["frequent"] == 2
+    assert steps["exact_substring_deduplicator"]["facts"]["removed_spans"] > 10
+    assert steps["document_simhash_deduplicator"]["left"]["duplicate"] > 0
+    assert all(f.level == "ok" for f in check(undisturbed))
+
+
+def test_first_copies_stay_and_the_story_tells_what_went(undisturbed: Path) -> None:
+    left = "\n".join(r["text"] for f in sorted((undisturbed / "data").iterdir()) for r in pq.read_table(f).to_pylist())
+    assert left.count("Menu | Home | About") == 1 and left.count("planted10") == 1
+    gone = next(r for r in pq.read_table(undisturbed / "ledger").to_pylist() if r["reason"] == "emptied")
+    assert gone["note"].endswith("nothing is left") and gone["excerpt"].startswith("Menu") and gone["value"] > 20
+    kept = pq.read_table(undisturbed / "kept").to_pylist()[5]
+    told = text(story(undisturbed, f"{kept['__source__']}:{kept['__position__']}"))
+    assert "trimmed" in told and "removed_lines 2" in told
+    assert "nothing left" in text(story(undisturbed, f"{gone['__source__']}:{gone['__position__']}"))
+
+
+@pytest.mark.parametrize("changed", [{"np": 2}, {"batch_rows": 1}, {"batch_rows": 7, "np": 2}], ids=str)
+def test_invariance_of_workers_and_batches(small: Path, undisturbed: Path, tmp_path: Path, changed: dict[str, Any]) -> None:
+    run(words(small, tmp_path / "out", **changed))
+    assert outcome(tmp_path / "out") == outcome(undisturbed)
+
+
+def test_invariance_of_splits_pieces_ranges_and_slices(
+    small: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splits, "SMALLEST", 4096)
+    monkeypatch.setattr(trim, "UNITS", 500)
+    monkeypatch.setattr(trim, "TEXT", 3000)
+    monkeypatch.setattr(candidates, "MEMORY", 64 * 300)
+    run(words(small, tmp_path / "out"))
+    folder = next((tmp_path / "out" / "work").glob("*-trim-*"))
+    assert len(list(folder.glob("frequent/*"))) > 3 and len(list(folder.glob("ledger/*"))) > 10
+    assert outcome(tmp_path / "out") == outcome(undisturbed)
+
+
+class Killed(Exception):
+    """Stands for kill -9: nothing after it is done."""
+
+
+@pytest.mark.parametrize("calls", [1, 2, 4, 6])
+def test_resume_wherever_the_trimming_breaks_off(
+    small: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    made: list[int] = []
+    for task in (trim.CountTask, trim.MergeTask, trim.TrimTask):
+        def broken(self: Any, number: int, whole: Any = task.__call__) -> Any:
+            made.append(number)
+            if len(made) > calls:
+                raise Killed
+            return whole(self, number)
+
+        monkeypatch.setattr(task, "__call__", broken)
+    planned = plan.make(recipe.load(words(small, tmp_path / "out")))
+    with pytest.raises(Killed):
+        execute(planned, Silent())
+    monkeypatch.undo()
+    run(words(small, tmp_path / "out"))
+    assert outcome(tmp_path / "out") == outcome(undisturbed)
+    assert not list((tmp_path / "out" / "work").glob("*-trim-*/counts/*"))
+
+
+@pytest.mark.slow
+def test_the_same_on_spark(small: Path, undisturbed: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyspark")
+    run(words(small, tmp_path / "out", engine="spark", spark_master="local[2]"))
+    assert outcome(tmp_path / "out") == outcome(undisturbed)
