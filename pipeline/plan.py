@@ -191,7 +191,8 @@ def _missing_columns(step: Step, schema: pa.Schema) -> Iterator[str]:
 def _selector_problems(step: Step, embedded: bool) -> Iterator[str]:
     if "embedding" in getattr(step.op, "needs", ()) and not embedded:
         yield "it chooses by vectors: put a text_embedding_mapper step before it"
-    if all(step.extra[k] is None for k in ("select_num", "select_ratio", "select_tokens")):
+    free = "field" in getattr(step.op, "needs", ()) or step.settings.get("compat")
+    if not free and all(step.extra[k] is None for k in ("select_num", "select_ratio", "select_tokens")):
         yield "how much shall be selected? Give select_num (rows), select_ratio (share of the rows) or select_tokens"
     if step.extra["select_tokens"] is not None and step.extra["cost_key"] is None and not embedded:
         yield "select_tokens needs cost_key: the column or earlier number that holds each row's tokens"

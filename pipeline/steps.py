@@ -104,7 +104,7 @@ def declared_settings(op: Operator | Selector) -> dict[str, tuple[Any, Any]]:
     """Every setting that a recipe may give this operator: name -> (annotation, default)."""
     wanted = {s.name: (s.annotation, s.default) for s in op.settings.values()}
     if isinstance(op, Selector):
-        return wanted | _BUDGET
+        return wanted if "field" in op.needs else wanted | _BUDGET  # what a field selector picks, its own settings say
     if op.kind == "tables":
         return wanted
     wanted["text_key"] = (str | None, None)
@@ -187,7 +187,7 @@ def build(
 def _assemble(number: int, op: Operator | Selector, values: dict[str, Any], text_key: str, line: int) -> Step:
     settings = {k: values[k] for k in op.settings}
     if isinstance(op, Selector):
-        return Step(number, op, settings, text_key, extra={k: values[k] for k in _BUDGET}, line=line)
+        return Step(number, op, settings, text_key, extra={k: values.get(k) for k in _BUDGET}, line=line)
     keep = None
     if op.unit is not None:
         low, high = (values.get(f"{end}_{op.unit.suffix}", getattr(op.keep, end)) for end in ("min", "max"))

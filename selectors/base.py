@@ -21,6 +21,7 @@ class Pool:
         ids: int64[n], distinct; the only source of chance besides the seed.
         embedding: float32[n, d], unit rows; None where the selector reads no vectors.
         quality: float64[n], larger is better; None where no column was named.
+        field: object[n], what the column or field that a setting `field_key` names holds; None where there is no such setting.
         cost: float64[n], 0 or more, in the budget's unit (1 per row, or tokens).
     """
 
@@ -28,9 +29,10 @@ class Pool:
     embedding: np.ndarray | None = None
     quality: np.ndarray | None = None
     cost: np.ndarray | None = None
+    field: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        for name in ("embedding", "quality", "cost"):
+        for name in ("embedding", "quality", "cost", "field"):
             column = getattr(self, name)
             if column is not None and len(column) != len(self.ids):
                 raise ValueError(f"{name} has {len(column)} rows, ids has {len(self.ids)}")

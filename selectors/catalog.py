@@ -3,10 +3,10 @@
 import inspect
 from types import ModuleType
 
-from . import baselines, diversity
+from . import baselines, diversity, fields
 from .base import Selector
 
-FILES: tuple[ModuleType, ...] = (baselines, diversity)
+FILES: tuple[ModuleType, ...] = (baselines, fields, diversity)
 
 
 def _collect() -> dict[str, Selector]:

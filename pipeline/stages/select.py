@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from ...selectors.base import Pool, Selection, Selector
+from ..batch import NUMBERS
+from ..columns import find
 from ..engines.base import Engine
 from ..errors import SelectionError
 from ..ledger import ID
@@ -54,12 +56,30 @@ def _pool(step: Step, before: Lineage, parts: range) -> Pool:
             found.append(part_numbers(before, part, str(columns[key]), here))
         if "embedding" in op.needs:
             vectors.append(_vectors(before, part, here))
+    field = _field(str(step.settings["field_key"]), before, parts) if "field" in op.needs else None
     if "embedding" in op.needs and not vectors:  # a corpus without parts
         vectors.append(np.empty((0, 1), np.float32))
     return Pool(
-        np.concatenate([np.empty(0, np.int64), *ids]), np.concatenate(vectors) if vectors else None,
+        np.concatenate([np.empty(0, np.int64), *ids]), np.concatenate(vectors) if vectors else None, field=field,
         **{k: _all_there(np.concatenate([np.empty(0), *v]), str(columns[k]), k) for k, v in numbers.items()},
     )
+
+
+def _field(key: str, before: Lineage, parts: range) -> np.ndarray:
+    """object[n]: what the column, field, or number (`__dj__stats__.text_len`) holds of the rows that stand."""
+    values: list[Any] = []
+    wanted = [key, key.partition(".")[0]] if key and not key.startswith(NUMBERS) else []
+    for part in parts:
+        for batch in before.read(part, wanted):
+            columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+            column = find(columns, key)
+            if key.startswith(NUMBERS + "."):
+                numbers = part_numbers(before, part, key.removeprefix(NUMBERS + "."), batch.column(ID).to_numpy())
+                column = pa.array(numbers, from_pandas=True)
+            values += [None] * len(batch) if column is None else column.to_pylist()
+    held = np.empty(len(values), object)
+    held[:] = values
+    return held
 
 
 def _vectors(before: Lineage, part: int, ids: np.ndarray) -> np.ndarray:
@@ -93,7 +113,8 @@ def _budget(step: Step, pool: Pool) -> float:
     share = step.extra["select_ratio"]
     limits = [len(pool) if step.extra["select_num"] is None else step.extra["select_num"]]
     if share is not None:
-        limits.append(math.floor(share * len(pool) + 1e-9))  # 0.29 of 100 is 28.999999999999996 in floats
+        exact = 0 if step.settings.get("compat") else 1e-9
+        limits.append(math.floor(share * len(pool) + exact))  # 0.29 of 100 is 28.999999999999996 in floats
     return float(min(limits))
 
 
