@@ -28,7 +28,7 @@ deployments:
   parameters: {parameters}
 """
 GPU = """- name: {name}
-  description: Parts of a stage that asks a model, for the curate flow of {flow}.
+  description: {description}
   entrypoint: tamis.flows.model_stage:model_stage
   work_pool: {{name: {pool}}}
   tags: [tamis, gpu]
@@ -72,8 +72,8 @@ def written(
         "file": file.name, "folder": json.dumps(str(Path.cwd())), "name": json.dumps(name), "pool": json.dumps(pool),
         "description": json.dumps(f"{project}: {path.name}"), "parameters": json.dumps(parameters), "schedules": schedules,
     }
-    text = HEAD.format(**words)
-    return text + GPU.format(name=json.dumps(name), pool=json.dumps(gpu_pool), flow=path.name) if gpu_pool else text
+    text, jobs = HEAD.format(**words), f"Parts of a stage that asks a model, for the curate flow of {path.name}"
+    return text + GPU.format(name=json.dumps(name), pool=json.dumps(gpu_pool), description=json.dumps(jobs)) if gpu_pool else text
 
 
 def _schedules(cron: str | None, timezone: str) -> str:
