@@ -38,6 +38,9 @@ class Hashes:
         return sum(length for _, _, length in self.sets)
 
 
+NO_ROWS = Hashes((), (), 0, None)
+
+
 @dataclass(frozen=True)
 class Question:
     """One child against one parent: `how` is set (rows that are missing) or draws (does every drawn row occur)."""

@@ -21,7 +21,7 @@ from .finding import find
 from .hashing import HashTask
 from .inspect_table import inspect
 from .jobs import Request, write_jobs
-from .joins import Answer, Hashes, Question, ask, gather
+from .joins import NO_ROWS, Answer, Hashes, Question, ask, gather
 from .settings import Settings
 from .tables import Table, Trouble
 
@@ -153,7 +153,8 @@ class _Scan:
             if name not in known:
                 self.troubles.append(Trouble(name, why))
                 known.add(name)
-        return folder, gather(folder, records), records, end
+        found = gather(folder, records)
+        return folder, {key: found.get(key, NO_ROWS) for key in requests}, records, end
 
     def _sound(self, parent: np.ndarray, child: np.ndarray) -> np.ndarray:
         """Edges whose tables both could be read so far."""
@@ -211,7 +212,7 @@ class _Scan:
             requests[key] = Request(table, columns, whole=table not in sampled, draws=most)
         folder, hashes, records, end = self._hashed(4, requests, sampled)
         good = np.flatnonzero(self._sound(parent, child))
-        own = {key: hashes[number] for key, number in key_of.items() if number in hashes}
+        own = {key: hashes[number] for key, number in key_of.items() }
         pairs = [(int(parent[e]), int(child[e]), self._columns(int(child[e]))) for e in good]
         questions = [Question(own[c, columns], own[p, columns], "draws") for p, c, columns in pairs]
         keep = np.zeros(len(parent), bool)
@@ -219,7 +220,7 @@ class _Scan:
         for e, a in zip(good.tolist(), self._ask(folder, questions, most), strict=True):
             keep[e], looked = not a.missing, looked + a.looked
         end(_line("content", keep, records, draws=most, looked=looked, epsilon=s.epsilon, delta=s.delta))
-        return parent[keep], child[keep], {k: h for k, h in own.items() if h.sets}
+        return parent[keep], child[keep], {k: h for k, h in own.items() if requests[key_of[k]].whole}
 
     def _drawn_groups(self, table: int, most: int) -> set[int] | None:
         """The row groups that hold a table's draws, where they are less than half of them."""
@@ -236,7 +237,7 @@ class _Scan:
         rest = [(int(c), self._columns(int(c))) for c in np.unique(child) if (int(c), self._columns(int(c))) not in known]
         requests, key_of = _requests(rest)
         folder, hashes, records, end = self._hashed(5, requests)
-        own = known | {key: hashes[number] for key, number in key_of.items() if number in hashes}
+        own = known | {key: hashes[number] for key, number in key_of.items()}
         good = np.flatnonzero(self._sound(parent, child))
         pairs = [(int(parent[e]), int(child[e]), self._columns(int(child[e]))) for e in good]
         questions = [Question(own[c, columns], own[p, columns]) for p, c, columns in pairs]

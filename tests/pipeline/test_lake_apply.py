@@ -1,0 +1,297 @@
+"""Apply and restore: there and back on every format; a kill at each step loses nothing; what has changed is refused."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pv
+import pyarrow.parquet as pq
+import pytest
+from planted_lake import Lake, plant, write, write_csv, write_parquet
+
+from tamis.operators.lake.rebuild import differing
+from tamis.pipeline.errors import RecipeError, StaleError
+from tamis.pipeline.execute import Silent
+from tamis.pipeline.lake import apply_plan, graph
+from tamis.pipeline.lake.finding import find
+from tamis.pipeline.lake.inspect_table import inspect
+from tamis.pipeline.lake.restore import restore
+from tamis.pipeline.lake.run_lake import Asked, asked_of, plan_lake, scan_lake
+
+
+def planned(lake: Path, out: Path, *sets: str) -> tuple[Asked, dict[str, Any]]:
+    told = asked_of(str(lake), str(out), ["np=1", *sets])
+    scan_lake(told, Silent())
+    return told, plan_lake(told)
+
+
+def applied(told: Asked) -> list[dict[str, Any]]:
+    return apply_plan.apply(told.run, graph.load(told.run), told.settings, lambda *_: None)
+
+
+def everything(lake: Path) -> dict[str, bytes]:
+    return {p.relative_to(lake).as_posix(): p.read_bytes() for p in lake.rglob("*") if p.is_file() and ".tamis-trash" not in p.parts}
+
+
+def test_there_and_back_on_parquet(tmp_path: Path) -> None:
+    made, lake = plant(21), tmp_path / "lake"
+    write(made, lake, 21)
+    told, plan = planned(lake, tmp_path / "run")
+    before = everything(lake)
+    assert len(plan["delete"]) > 15 and plan["totals"]["gap"] < 1e-6
+    moved = applied(told)
+    assert {d["table"] for d in moved} == {d["table"] for d in plan["delete"]} == set(before) - set(everything(lake))
+    for d in plan["delete"]:
+        recipe = restore(lake.resolve(), d["table"], told.settings)
+        table = pq.read_table(lake / d["table"])
+        old = made.tables[d["table"].removesuffix(".parquet")]
+        assert differing(old, table.cast(old.schema)) == [] and recipe["fingerprint"]["rows"] == old.num_rows
+    assert set(everything(lake)) == set(before)
+    trash = list((lake / ".tamis-trash").glob("*/table/*"))
+    assert sorted(p.name for p in trash) == sorted(d["table"] for d in plan["delete"])  # nothing was unlinked
+    assert all(before[p.name] == p.read_bytes() for p in trash)
+
+
+def _jsonl(table: pa.Table, path: Path, rng: random.Random) -> Path:
+    path.with_name(path.name + ".jsonl").write_text("".join(json.dumps(r) + "\n" for r in table.to_pylist()), "utf-8")
+    return path
+
+
+def _delta(table: pa.Table, path: Path, rng: random.Random) -> Path:
+    deltalake = pytest.importorskip("deltalake")
+    half = table.num_rows // 2
+    deltalake.write_deltalake(str(path), table.slice(0, half), partition_by=["kind"] if "kind" in table.schema.names else None)
+    deltalake.write_deltalake(str(path), table.slice(half), mode="append")
+    return path
+
+
+def _hive(table: pa.Table, path: Path, rng: random.Random) -> Path:
+    if "kind" not in table.schema.names:
+        return write_parquet(table, path, rng)
+    pq.write_to_dataset(table, path, partition_cols=["kind"])
+    return path
+
+
+def plain_lake() -> Lake:
+    rng = random.Random(5)
+    table = pa.table({
+        "id": list(range(100)), "name": [f"{rng.choice('xyz')}, \"quoted\" {i % 13}\nline" for i in range(100)],
+        "size": [rng.choice([None, 1.5, float(i), 0.1]) for i in range(100)], "code": [f"{i % 40:03d}" for i in range(100)],
+        "kind": [rng.choice(["a b", "c/d", "e=f"]) for i in range(100)],
+    })
+    lake = Lake({"all": table, "copy": table, "part": table.slice(20, 50), "few": table.select(["code", "size"]).take([5, 5, 90, 3]),
+                 "one": table.select(["size"]).take([1, 2, 3, 9]), "none": table.slice(0, 0)})
+    lake.add("other", pa.table({"id": [1000], "name": ["q"], "size": [1.0], "code": ["000"], "kind": ["a b"]}))
+    return lake
+
+
+@pytest.mark.parametrize("writer", [write_csv, _jsonl, _delta, _hive], ids=["csv", "jsonl", "delta", "hive"])
+def test_there_and_back_on_every_format(tmp_path: Path, writer: Any) -> None:
+    lake = tmp_path / "lake"
+    write(plain_lake(), lake, 3, writer)
+    told, plan = planned(lake, tmp_path / "run", "storage_price=1000")
+    assert {t.where for t in graph.load(told.run).troubles} <= {"none.jsonl"}  # without a line there are no columns
+    names = {d["table"].split(".")[0] for d in plan["delete"]}
+    assert {"part", "few", "one"} <= names and ("all" in names) != ("copy" in names), names
+    applied(told)
+    first = {d["table"]: _recipe(lake, d["table"]) for d in plan["delete"]}
+    assert not any((lake / d["table"]).exists() for d in plan["delete"])
+    for d in plan["delete"]:
+        restore(lake.resolve(), d["table"], told.settings)
+    again, plan_again = planned(lake, tmp_path / "again", "storage_price=1000")
+    one, two = ({(d["table"], d["rows"]) for d in p["delete"] if d["rows"] < 100} for p in (plan, plan_again))
+    assert one == two  # of the two equal tables either may go
+    applied(again)
+    second = {d["table"]: _recipe(lake, d["table"]) for d in plan_again["delete"]}
+    assert all(first[t]["fingerprint"] == second[t]["fingerprint"] for t in second if t in first)
+
+
+def _recipe(lake: Path, table: str) -> dict[str, Any]:
+    told = [json.loads(p.read_text()) for p in (lake / ".tamis-trash").glob("*/restore.json")]
+    return max((t for t in told if t["table"] == table), key=lambda t: t["token"] == "" or t["when"])
+
+
+def test_formats_mixed(tmp_path: Path) -> None:
+    lake, made = tmp_path / "lake", plain_lake()
+    lake.mkdir()
+    write_parquet(made.tables["all"], lake / "all", random.Random(1))
+    write_csv(made.tables["part"], lake / "part", random.Random(1))
+    _jsonl(made.tables["few"], lake / "few", random.Random(1))
+    told, plan = planned(lake, tmp_path / "run", "storage_price=1000")
+    assert {d["table"] for d in plan["delete"]} == {"part.csv", "few.jsonl"}
+    applied(told)
+    for d in plan["delete"]:
+        restore(lake.resolve(), d["table"], told.settings)
+    part = pv.read_csv(lake / "part.csv", parse_options=pv.ParseOptions(newlines_in_values=True))
+    assert part.column("id").to_pylist() == list(range(20, 70))
+    assert [json.loads(x)["code"] for x in (lake / "few.jsonl").read_text().splitlines()] == ["005", "005", "010", "003"]
+
+
+def test_rows_that_the_parent_lacks_are_stored_beside(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    a = np.arange(1000)
+    pq.write_table(pa.table({"a": a, "b": a % 7}), lake / "parent.parquet")
+    child = pa.table({"a": np.concatenate([[5000], a[:300], [6000], a[700:]]), "b": np.concatenate([[1], a[:300] % 7, [2], a[700:] % 7])})
+    pq.write_table(child, lake / "child.parquet")
+    assert not planned(lake, tmp_path / "strict", "storage_price=1000")[1]["delete"]
+    told, plan = planned(lake, tmp_path / "run", "tolerance=0.01", "storage_price=1000")
+    (d,) = plan["delete"]
+    assert (d["table"], d["missing"]) == ("child.parquet", 2) and "2 rows stored beside" in d["how"]
+    applied(told)
+    restore(lake.resolve(), "child.parquet", told.settings)
+    assert pq.read_table(lake / "child.parquet").equals(child)
+
+
+KILLER = """
+import os, signal, sys
+from tamis.pipeline.lake import apply_plan, restore, trash
+from tamis.pipeline.lake.run_lake import asked_of
+from tamis.pipeline.lake import graph
+what, run, step, table = sys.argv[1:5]
+count = [0]
+def deadly(module, name):
+    inner = getattr(module, name)
+    def outer(*args, **kwargs):
+        count[0] += 1
+        if count[0] == int(step):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return inner(*args, **kwargs)
+    setattr(module, name, outer)
+for module, name in ((apply_plan, "note"), (apply_plan, "atomically"), (apply_plan, "write_json"), (apply_plan, "move"),
+                     (restore, "write_table_again"), (restore, "move"), (restore, "mark_restored")):
+    deadly(module, name)
+told = asked_of(run)
+if what == "apply":
+    apply_plan.apply(told.run, graph.load(told.run), told.settings, lambda *_: None)
+else:
+    restore.restore(graph.load(told.run).root, table, told.settings)
+print("finished")
+"""
+
+
+def test_a_kill_between_any_two_steps_loses_nothing(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    table = pa.table({"a": list(range(50)), "b": ["x", "y"] * 25})
+    pq.write_table(table, lake / "all.parquet")
+    pq.write_table(table.slice(5, 20), lake / "part.parquet")
+    told, plan = planned(lake, tmp_path / "run", "storage_price=1000")
+    assert [d["table"] for d in plan["delete"]] == ["part.parquet"]
+    content = (lake / "part.parquet").read_bytes()
+    environment = os.environ | {"NUMBA_NUM_THREADS": "1"}
+
+    def until_done(what: str) -> int:
+        """Kill it at step 1, at step 2 of the next call ..., until a call comes through."""
+        for step in range(1, 40):
+            done = subprocess.run([sys.executable, "-c", KILLER, what, str(told.run), str(step), "part.parquet"],
+                                  env=environment, capture_output=True, text=True, check=False)
+            here = [p for p in (lake / "part.parquet", *(lake / ".tamis-trash").glob("*/table/part.parquet")) if p.exists()]
+            assert here, f"lost at step {step}: {done.stderr}"
+            assert any(p.read_bytes() == content for p in here)
+            if done.returncode != -signal.SIGKILL:
+                assert "finished" in done.stdout or "no such table is in the trash" in done.stderr, done.stderr
+                return step
+        raise AssertionError("never finished")
+
+    assert until_done("apply") > 3
+    assert not (lake / "part.parquet").exists()
+    assert until_done("restore") > 2
+    assert pq.read_table(lake / "part.parquet").equals(table.slice(5, 20))
+
+
+def pair(tmp_path: Path) -> tuple[Path, Asked]:
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    table = pa.table({"a": list(range(50)), "b": ["x", "y"] * 25})
+    pq.write_table(table, lake / "all.parquet")
+    pq.write_table(table.slice(5, 20), lake / "part.parquet")
+    pq.write_table(table.slice(10, 20), lake / "zone.parquet")
+    return lake, planned(lake, tmp_path / "run", "storage_price=1000")[0]
+
+
+@pytest.mark.parametrize("changed", ["all.parquet", "part.parquet"])
+def test_a_change_after_the_plan_is_refused_before_anything_moves(tmp_path: Path, changed: str) -> None:
+    lake, told = pair(tmp_path)
+    pq.write_table(pa.table({"a": list(range(49)), "b": ["x"] * 49}), lake / changed)
+    with pytest.raises(StaleError, match=f"{changed}: has changed since the lake was scanned"):
+        applied(told)
+    assert len(list(lake.glob("*.parquet"))) == 3
+
+
+def test_rows_that_went_missing_unnoticed_are_refused(tmp_path: Path) -> None:
+    lake, told = pair(tmp_path)
+    pq.write_table(pa.table({"a": [0] * 50, "b": ["x"] * 50}), lake / "all.parquet")
+    plan = json.loads((told.run / "plan.json").read_text())
+    token = inspect(next(p for p in find(lake.resolve(), told.settings)[0] if p.name == "all.parquet"), lake.resolve()).token
+    for d in plan["delete"]:
+        d["parent_token"] = token
+    (told.run / "plan.json").write_text(json.dumps(plan))
+    with pytest.raises(StaleError, match="rows are not in all.parquet"):
+        applied(told)
+    assert (lake / "part.parquet").exists() and (lake / "zone.parquet").exists()
+
+
+def test_a_parent_that_changed_after_apply_is_told_and_the_trash_helps(tmp_path: Path) -> None:
+    lake, told = pair(tmp_path)
+    applied(told)
+    pq.write_table(pa.table({"a": [0] * 50, "b": ["x"] * 50}), lake / "all.parquet")
+    with pytest.raises(StaleError, match="--from-trash"):
+        restore(lake.resolve(), "part.parquet", told.settings)
+    assert not (lake / "part.parquet").exists()
+    restore(lake.resolve(), "part.parquet", told.settings, from_trash=True)
+    assert pq.read_table(lake / "part.parquet").column("a").to_pylist() == list(range(5, 25))
+
+
+def test_a_delta_parent_is_read_as_it_was(tmp_path: Path) -> None:
+    deltalake = pytest.importorskip("deltalake")
+    lake = tmp_path / "lake"
+    table = pa.table({"a": list(range(50)), "b": ["x", "y"] * 25})
+    deltalake.write_deltalake(str(lake / "all"), table)
+    pq.write_table(table.slice(5, 20), lake / "part.parquet")
+    told, _ = planned(lake, tmp_path / "run", "storage_price=1000")
+    applied(told)
+    deltalake.write_deltalake(str(lake / "all"), pa.table({"a": [1], "b": ["z"]}), mode="overwrite")
+    restore(lake.resolve(), "part.parquet", told.settings)
+    assert pq.read_table(lake / "part.parquet").equals(table.slice(5, 20))
+
+
+def test_what_lies_in_the_place_is_not_overwritten(tmp_path: Path) -> None:
+    lake, told = pair(tmp_path)
+    applied(told)
+    (lake / "part.parquet").write_text("mine")
+    for from_trash in (False, True):
+        with pytest.raises(StaleError, match="something else lies there"):
+            restore(lake.resolve(), "part.parquet", told.settings, from_trash)
+    assert (lake / "part.parquet").read_text() == "mine"
+    with pytest.raises(RecipeError, match=r"Did you mean 'zone.parquet'"):
+        restore(lake.resolve(), "zon.parquet", told.settings)
+
+
+def test_a_parent_that_deleted_tables_come_back_from_stays(tmp_path: Path) -> None:
+    lake, told = pair(tmp_path)
+    applied(told)
+    shutil.copy(lake / "all.parquet", lake / "twin.parquet")
+    _, plan = planned(lake, tmp_path / "next", "storage_price=1000")
+    assert [d["table"] for d in plan["delete"]] == ["twin.parquet"] and plan["kept_for_restores"] == ["all.parquet"]
+
+
+def test_the_keep_list_and_the_least_copies(tmp_path: Path) -> None:
+    lake, _ = pair(tmp_path)
+    shutil.copy(lake / "all.parquet", lake / "twin.parquet")
+    _, plan = planned(lake, tmp_path / "next", "storage_price=1000", "keep=['z*', all.parquet]")
+    assert {d["table"] for d in plan["delete"]} == {"twin.parquet", "part.parquet"}
+    _, plan = planned(lake, tmp_path / "two", "storage_price=1000", "copies=2")
+    assert {d["table"] for d in plan["delete"]} == {"part.parquet", "zone.parquet"}
+    _, plan = planned(lake, tmp_path / "slow", "storage_price=1000", "max_latency=0.5")
+    assert not plan["delete"] and plan["too_slow"] > 0
+    _, plan = planned(lake, tmp_path / "busy", "storage_price=1000", "overrides={'*.parquet': {accesses: 1e9}}")
+    assert not plan["delete"]
