@@ -68,7 +68,7 @@ def test_conservation_and_every_kind_takes_something(undisturbed: Path) -> None:
     assert manifest["rows_in"] == manifest["rows_out"] + manifest["rows_left"] == 240
     assert steps["document_url_deduplicator"]["left"] == {"duplicate": 40}
     assert steps["document_line_deduplicator"]["left"]["emptied"] > 5
-    assert steps["document_line_deduplicator"]["facts"]["frequent"] == 2
+    assert steps["document_line_deduplicator"]["facts"]["frequent"] >= 2
     assert steps["exact_substring_deduplicator"]["facts"]["removed_spans"] > 10
     assert steps["document_simhash_deduplicator"]["left"]["duplicate"] > 0
     assert all(f.level == "ok" for f in check(undisturbed))
