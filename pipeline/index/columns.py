@@ -3,13 +3,14 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 PAGE = 4096  # bytes
 FENCE = PAGE // 8  # keys to a page
 SLICE = 8192  # numbers asked for at a time: 32 MiB of pages at most
-TYPES = {".u64": np.dtype("<u8"), ".u32": np.dtype("<u4")}
+TYPES: dict[str, np.dtype[Any]] = {".u64": np.dtype("<u8"), ".u32": np.dtype("<u4")}
 
 
 @dataclass
@@ -83,7 +84,7 @@ class Column:
         return self.ranges(np.array([0]), np.array([self._size]))
 
     def _read(self, offset: int, into: np.ndarray) -> None:
-        view = memoryview(into.view(np.uint8))
+        view = into.view(np.uint8).data
         done = 0
         while done < len(view):
             got = os.preadv(self._file.fileno(), [view[done:]], offset + done)
