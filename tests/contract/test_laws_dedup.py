@@ -104,7 +104,7 @@ def test_invariance_of_splits_pieces_ranges_and_slices(
     assert outcome(tmp_path / "out") == outcome(undisturbed)
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for kill -9: nothing after it is done."""
 
 
@@ -117,12 +117,12 @@ def test_resume_wherever_the_trimming_breaks_off(
         def broken(self: Any, number: int, whole: Any = task.__call__) -> Any:
             made.append(number)
             if len(made) > calls:
-                raise Killed
+                raise KilledError
             return whole(self, number)
 
         monkeypatch.setattr(task, "__call__", broken)
     planned = plan.make(recipe.load(words(small, tmp_path / "out")))
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         execute(planned, Silent())
     monkeypatch.undo()
     run(words(small, tmp_path / "out"))
