@@ -108,7 +108,8 @@ def summary(console: Console, manifest: Mapping[str, Any]) -> None:
     roomy, narrow = console.width >= 110, console.width < 90
     for name in ("", "step", *([] if narrow else ["stays"]), "in", "left", "out", *(["why"] if roomy else [])):
         number = name in ("", "in", "left", "out")  # never cut: where there is no room, names are folded
-        table.add_column(name, justify="right" if number else "left", no_wrap=number or (name == "step" and not narrow), overflow="fold")
+        whole = number or (name == "step" and not narrow)
+        table.add_column(name, justify="right" if number else "left", no_wrap=whole, overflow="fold")
     for step in manifest["steps"]:
         left = sum(step["left"].values())
         why = ", ".join(f"{n:,} {_SHORT.get(reason, reason.replace('_', ' '))}" for reason, n in step["left"].items())
