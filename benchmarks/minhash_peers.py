@@ -19,9 +19,10 @@ import xxhash
 
 from tamis.operators.dedup.bands import balanced_bands
 from tamis.operators.dedup.components import components
-from tamis.operators.dedup.edges import link, suspects
+from tamis.operators.dedup.edges import Edges, grouped, joined, link, lists
 from tamis.operators.dedup.minhash import minhash_keys
 from tamis.operators.dedup.shingles import shingle_sets
+from tamis.operators.kernels.buckets import flat
 
 WINDOW = 5
 Find = Callable[[pa.Array, float, int, int], np.ndarray]
@@ -36,21 +37,22 @@ def _halves(make: Callable[[pa.Array], pa.Array], text: pa.Array, workers: int) 
         return pa.concat_arrays(list(pool.map(lambda i: make(text.slice(cuts[i], cuts[i + 1] - cuts[i])), range(workers))))
 
 
-def _removed(keys: pa.Array, sets: pa.Array | None, threshold: float) -> np.ndarray:
-    edges = link(keys, sets, threshold)
-    return components(edges.a, edges.b, len(keys)) != np.arange(len(keys))
+def _removed(edges: Edges, n: int) -> np.ndarray:
+    return components(edges.a, edges.b, n) != np.arange(n)
 
 
 def tamis_verified(text: pa.Array, threshold: float, permutations: int, workers: int) -> np.ndarray:
     keys = _halves(lambda part: minhash_keys(part, jaccard_threshold=threshold, num_permutations=permutations), text, workers)
-    asked = pc.if_else(pa.array(suspects(keys)), text, pa.scalar(None, text.type))
-    return _removed(keys, _halves(shingle_sets, asked, workers), threshold)
+    buckets, suspect = grouped(*flat(*lists(keys))), np.zeros(len(text), bool)
+    suspect[buckets.rows] = True
+    sets = _halves(shingle_sets, pc.if_else(pa.array(suspect), text, pa.scalar(None, text.type)), workers)
+    return _removed(joined(buckets, lists(sets), threshold), len(text))
 
 
 def tamis_unverified(text: pa.Array, threshold: float, permutations: int, workers: int) -> np.ndarray:
     keys = _halves(
         lambda part: minhash_keys(part, jaccard_threshold=threshold, num_permutations=permutations, verify=False), text, workers)
-    return _removed(keys, None, threshold)
+    return _removed(link(keys, None), len(text))
 
 
 def shingles(content: str) -> list[str]:

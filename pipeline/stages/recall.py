@@ -52,7 +52,9 @@ def sample(corpus: Corpus, first: np.ndarray) -> Sample:
 
 def _affordable(groups: Buckets, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows and bounds of the groups, as many of the first as have sets of BYTES together: about 4 bytes a code point."""
-    cost = np.append(0, np.cumsum(length[groups.rows].astype(np.int64) * 4))[groups.bounds]
+    place = np.arange(len(groups.rows)) - np.repeat(groups.bounds[:-1], np.diff(groups.bounds))
+    size = np.where(place < REACH, length[groups.rows].astype(np.int64) * 4, 0)  # no more of a group are compared
+    cost = np.append(0, np.cumsum(size))[groups.bounds]
     many = int(np.searchsorted(cost, BYTES, side="right"))
     return groups.rows, groups.bounds[: max(many, 1)]
 

@@ -17,7 +17,7 @@ from tamis.pipeline.errors import OperatorError, RecipeError
 from tamis.pipeline.formats import splits
 from tamis.pipeline.ledger import ID, POSITION
 from tamis.pipeline.run import run
-from tamis.pipeline.stages import candidates, dedup, recall, tables
+from tamis.pipeline.stages import candidates, dedup, recall, tables, verified
 
 MINHASH = {"document_minhash_deduplicator": {"jaccard_threshold": 0.6, "window_size": 3}}
 
@@ -201,3 +201,37 @@ def test_oldest_needs_a_column_of_dates(tmp_path):
         run(words | {"process": [{"document_deduplicator": {"keep": "oldest", "score_key": "date"}}]})
     with pytest.raises(RecipeError, match="keep: oldest needs score_key"):
         run(words | {"process": [{"document_deduplicator": {"keep": "oldest"}}]})
+
+
+def test_a_component_larger_than_memory_is_mapped_and_decided_the_same(tmp_path, monkeypatch):
+    """One candidate component of 800 boilerplate texts: 300 kB of sets against 20 kB allowed."""
+    texts = boilerplate(3, 800)
+    whole = go(tmp_path / "whole", texts, MINHASH)
+    squeeze(monkeypatch, 20_000, 5000)
+    relieved = []
+    room = verified._room
+
+    def watched(*told):
+        values, relieve = room(*told)
+        return values, lambda: (relieved.append(len(values)), relieve())
+
+    monkeypatch.setattr(verified, "_room", watched)
+    assert str(go(tmp_path / "cut", texts, MINHASH)) == str(whole)
+    assert len(relieved) > 20 and max(relieved) * 8 > 10 * 20_000
+
+
+def test_identical_texts_and_those_that_differ_in_case_or_blanks_are_few_steps(tmp_path):
+    """30,000 copies, and 30,000 texts of one shingle set that are all written differently."""
+    head = " ".join(f"b{i}" for i in range(40))
+    rows = [head] * 30_000 + [(head.upper() if i % 2 else head) + " " * (1 + i) for i in range(0, 3000)] * 10
+    told = go(tmp_path, rows, {"document_minhash_deduplicator": {}})
+    assert told["facts"]["clusters"] == 1 and told["facts"]["largest"] == 60_000 and len(told["left"]) == 59_999
+    assert {value for *_, value, _ in told["left"]} == {1.0}
+
+
+def test_a_document_of_megabytes_beside_small_ones(tmp_path):
+    rng = np.random.default_rng(0)
+    long = " ".join(rng.integers(0, 10**6, 700_000).astype(str))  # 4.8 MB
+    told = go(tmp_path, ["small", long, "", long[:-40], "small one", long + " end"], {"document_minhash_deduplicator": {}})
+    assert [(r, k) for r, k, *_ in told["left"]] == [(3, 1), (5, 1)]
+    assert all(0.9999 < value < 1 for *_, value, _ in told["left"])
