@@ -47,9 +47,14 @@ def views(manifest: Mapping[str, Any], plan: Plan) -> list[StepView]:
 
 
 def _what(step: Mapping[str, Any]) -> str:
-    """Why rows left, or how many texts a mapper changed."""
-    changed = step["facts"].get("changed", 0)
-    return reasons(step["left"]) or (f"{changed:,} texts changed" if changed else "")
+    """Why rows left, and how many texts a mapper changed or a trimmer shortened."""
+    changed, frequent = step["facts"].get("changed", 0), step["facts"].get("frequent")
+    told = [reasons(step["left"])] if step["left"] else []
+    if frequent is not None:
+        told.append(f"{frequent:,} passages stand too often; {changed:,} texts shortened")
+    elif changed and not told:
+        told.append(f"{changed:,} texts changed")
+    return "; ".join(told)
 
 
 def differing(step: Step, text_key: str) -> list[tuple[str, str]]:
