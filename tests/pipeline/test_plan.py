@@ -176,7 +176,7 @@ def test_what_cannot_be_done_is_located(home, step, told):
 
 def test_mistakes_of_all_steps_are_told_at_once(home):
     with pytest.raises(RecipeError) as e:
-        made("dataset_path: data\nprocess:\n  - stopwords_filter: {stopwords_dir: nowhere}\n  - flagged_words_filter: {lang: xx}\n")
+        made("dataset_path: data\nprocess:\n  - stopwords_filter: {stopwords_dir: data}\n  - flagged_words_filter: {lang: xx}\n")
     assert [line.split(",")[0] for line in str(e.value).splitlines()] == ["r.yaml:3", "r.yaml:4"]
 
 

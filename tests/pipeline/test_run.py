@@ -29,7 +29,8 @@ def words(tmp_path) -> dict[str, Any]:
     (tmp_path / "data").mkdir()
     for name, texts in (("a", TEXTS[:2]), ("b", TEXTS[2:])):
         (tmp_path / "data" / f"{name}.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
-    return {"dataset_path": str(tmp_path / "data"), "export_path": str(tmp_path / "out"), "np": 1, "seed": 3, "process": PROCESS}
+    return {"dataset_path": str(tmp_path / "data"), "export_path": str(tmp_path / "out"), "np": 1, "seed": 3, "process": PROCESS,
+            "project_name": "texts"}
 
 
 def rows(manifest: dict[str, Any]) -> list[str]:

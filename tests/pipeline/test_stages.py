@@ -318,11 +318,19 @@ def test_the_text_may_have_another_name(go, keys):
 @pytest.mark.parametrize(("keys", "step", "told"), [
     ("meta.title", {}, "has columns meta, n; text_keys asks for 'meta.title'"),
     ("meta", {}, "'meta', which text_keys names, is an object, not text"),
-    ("n", {"text_key": "meta.title"}, r"step 1 \(text_length_filter\): no column 'meta.title' in the data. It has: meta, n"),
+    ("n", {"text_key": "title"}, r"step 1 \(text_length_filter\): no column 'title' in the data.* It has: meta, n"),
 ])
 def test_text_inside_an_object_is_refused_with_what_there_is(go, keys, step, told):
     with pytest.raises(RecipeError, match=told):
         go([{"text_length_filter": step}], [{"meta": {"title": "a"}, "n": "text"}], text_keys=keys)
+
+
+def test_a_filter_may_read_text_inside_an_object(go):
+    rows = [{"text": t, "meta": m} for t, m in zip("xyzw", ({"title": "abc"}, {"title": "a"}, None, {"title": None}), strict=True)]
+    made = go([{"text_length_filter": {"min_len": 2, "text_key": "meta.title"}}], rows)
+    assert made.rows == rows[:1]
+    assert {r: (x["reason"], x["stat"], x["value"]) for r, x in made.left.items()} == {
+        1: ("below_min", "text_len", 1.0), 2: ("null_text", "meta.title", None), 3: ("null_text", "meta.title", None)}
 
 
 def test_a_step_over_a_column_of_something_else_is_located(go):
