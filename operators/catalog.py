@@ -6,7 +6,7 @@ from types import ModuleType
 from .base import Kind, Operator
 from .dedup import exact, hamming, minhash, passages, urls
 from .embed import sentence
-from .filters import characters, fields, language, lines, repetition, tokens, words
+from .filters import characters, fields, language, lines, perplexity, repetition, tokens, words
 from .lake import containment
 from .mappers import (
     chinese,
@@ -27,7 +27,7 @@ from .mappers import words as word_mappers
 
 FILES: tuple[ModuleType, ...] = (
     unicode_form, personal_data, replacing, redaction, punctuation, word_mappers, sentences, tables, latex, markup, source_code,
-    chinese, chunks, user_code, fields, tokens, language,
+    chinese, chunks, user_code, fields, tokens, language, perplexity,
     characters, words, lines, repetition, exact, hamming, minhash, urls, passages, sentence,
     containment,
 )

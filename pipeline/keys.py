@@ -16,6 +16,7 @@ KEYS: dict[str, tuple[Any, Any]] = {
     "on_error": (Any, "stop"),
     "compat": (Literal["data-juicer"] | None, None),
     "allow_code": (bool, False),
+    "substitutes": (dict[str, str], {}),
     "guards": (Any, {}),
     "work_dir": (str | None, None),
     "export_type": (Literal["parquet", "jsonl"] | None, None),

