@@ -57,7 +57,7 @@ def _view(told: Mapping[str, Any], folder: StageFolder, shelf: Shelf) -> DedupVi
     gone = pq.read_table(folder.path / "decisions.parquet", columns=[ID, "value", "note"]).sort_by(ID)
     gone_ids, similarity = gone.column(ID).to_numpy(), numbers.floats(gone.column("value"))
     chained = gone.column("note").is_valid().to_pylist()  # less alike than asked
-    labels_of = [f"{s:.3f}, linked through others" if far else f"{s:.3f}" for s, far in zip(similarity, chained, strict=True)]
+    labels_of = [_alike(s) + (", linked through others" if far else "") for s, far in zip(similarity, chained, strict=True)]
     order = np.lexsort((names, -sizes))[:LARGEST]
     shown = [_cluster(ids[index == c], kept[index == c], gone_ids, labels_of, shelf) for c in order]
     return DedupView(
@@ -83,9 +83,13 @@ def _sizes(sizes: np.ndarray) -> Markup:
     return svg.bars(rows, "Clusters by number of rows")
 
 
+def _alike(similarity: float) -> str:
+    return "not verified" if np.isnan(similarity) else f"{similarity:.3f}"
+
+
 def _similarities(similarity: np.ndarray) -> Markup | None:
     """How alike the rows that left are to those kept; None where keys alone decide."""
-    if not len(similarity) or (similarity == 1).all():
+    if not len(similarity) or ((similarity == 1) | np.isnan(similarity)).all():
         return None
     told = numbers.spread(similarity)
     drawn = numbers.histogram(similarity, np.ones(len(similarity), bool), told, [1.0])

@@ -88,6 +88,12 @@ def test_a_histogram_stands_to_scale_with_what_left_on_top():
     assert labels[3:] == [(str(v), 46 + 100 * v, "middle") for v in range(5)]
 
 
+def test_the_picture_begins_where_the_data_begins():
+    picture = svg.histogram(histogram([-30, -20, 10], [1, 1], [0, 0]), [("min", -20)], "alt", width=456)
+    assert [(float(r["x"]), float(r["width"])) for r in found(picture, "rect", "stays")] == [(46, 99), (146, 299)]
+    assert found(svg.histogram(histogram([30, 31, 34], [1, 1], [0, 0]), [], "alt", width=456), "rect", "stays")[1]["x"] == "146.0"
+
+
 def test_a_bar_of_one_row_among_many_can_be_seen():
     picture = svg.histogram(histogram([0, 1, 2], [10**6, 1], [0, 1]), [], "alt")
     small = [r for r in found(picture, "rect") if r["title"].startswith("1 to 2")]
@@ -137,7 +143,7 @@ def test_a_bound_off_the_picture_is_told_at_its_side(bound, told, x, anchor):
     picture = svg.histogram(histogram([0, 10], [1], [0]), [("max", bound)], "alt", width=456)
     assert not found(picture, "line", "bound")
     label, = found(picture, "text", "bound")
-    assert (label["text"], float(label["x"]), label["text-anchor"]) == (told, x, anchor)
+    assert (label["text"], float(label["x"]), float(label["y"]), label["text-anchor"]) == (told, x, 14, anchor)
 
 
 def test_bars_are_to_one_scale_and_say_what_left():
