@@ -66,7 +66,7 @@ process:
     (["alphanumeric_filter: {min_ratio: 0.9, max_ratio: 0.1}"], "min_ratio 0.9 is larger than max_ratio 0.1: no row could stay"),
     (["alphanumeric_filter: {min_ratio: 25}"], "min_ratio is 25, but the number is a share of the text, 0 to 1: no row could stay"),
     (["document_deduplicator: {keep: best}"], "keep: best needs score_key"),
-    (["document_deduplicator: {keep: newest}"], "keep must be one of first, longest, best, not 'newest'"),
+    (["document_deduplicator: {keep: newest}"], "keep must be one of first, longest, best, oldest, not 'newest'"),
     (["random_selector: {select_ratio: 1.5}"], "select_ratio is a share, 0 to 1, it is 1.5"),
     (["random_selector: {select_num: 5, select_tokens: 100}"], "not both"),
     (["text_length_filter: 5"], "its settings must be a mapping, not 5"),
