@@ -16,7 +16,7 @@ from .schema_graph import distinct_schemas, schema_pairs
 @tables("table_containment_deduplicator")
 def contained_tables(
     named: Mapping[str, pa.Table], *, missing_values: Literal["distinct", "empty"] = "distinct", bag: bool = False,
-    tolerance: float = 0.0, epsilon: float = 0.01, delta: float = 0.01, probe_columns: int = 2, folders: list[str] | None = None,
+    tolerance: float = 0.0, epsilon: float = 0.01, delta: float = 0.01, probe_columns: int = 1, folders: list[str] | None = None,
     keep: list[str] | None = None, copies: int = 1, storage_price: float = 0.023, maintenance_price: float = 0.005,
     read_price: float = 0.005, write_price: float = 0.005, read_speed: float = 100e6, write_speed: float = 50e6,
     start_seconds: float = 1.0, accesses: float = 1.0, maintenance_runs: float = 1.0, max_latency: float = 3600.0,

@@ -68,10 +68,14 @@ def latest_metadata(folder: Path) -> Path:
 def opened(metadata: Path, root: Path) -> Any:
     """The table, after every file that its metadata names has been found to lie in the lake."""
     try:
+        from pyiceberg.exceptions import ValidationError
         from pyiceberg.table import StaticTable
     except ImportError as e:
         raise RecipeError("reading Iceberg tables needs the extra 'lake': pip install 'tamis[lake]'") from e
-    table = StaticTable.from_metadata(str(metadata))
+    try:
+        table = StaticTable.from_metadata(str(metadata))
+    except ValidationError as e:
+        raise ValueError(f"its metadata is damaged: {e}") from e
     snapshot = table.current_snapshot()
     if snapshot:
         _inside(snapshot.manifest_list, root)

@@ -73,10 +73,11 @@ def _parquet(place: Place, root: Path) -> Table:
     facts |= _partition_facts([p for _, p in place.files], rows)
     schema = _with_partitions(unify_types([f.schema for f in footers]), [p for _, p in place.files])
     names = tuple(leaf.name for leaf in leaves(schema))
+    known = set(names)
     return Table(
         place.name, "parquet", str(place.path), tuple(files), names, schema, sum(rows), sum(s.st_size for _, s in found),
         token_of(found), footer_bytes=sum(f.size for f in footers), column_bytes={n: size for n, (_, size) in facts.items()},
-        stats={n: s for n, (s, _) in facts.items() if n in set(names)},
+        stats={n: s for n, (s, _) in facts.items() if n in known},
     )
 
 

@@ -66,10 +66,12 @@ def _parquet(
     try:
         chosen = list(range(file.num_row_groups)) if groups is None else list(groups)
         own = leaves(file.schema_arrow)
-        here = [leaf for leaf in own if leaf.name in set(names)]
+        wanted = set(names)
+        here = [leaf for leaf in own if leaf.name in wanted]
         spent(_stored_bytes(file, own, {leaf.name for leaf in here}, chosen))
         if here:
-            yield from file.iter_batches(ROWS, row_groups=chosen, columns=[leaf.name for leaf in here])
+            names_here = None if len(here) == len(own) else [leaf.name for leaf in here]  # naming all of many takes long
+            yield from file.iter_batches(ROWS, row_groups=chosen, columns=names_here)
             return
         for group in chosen:  # none of the columns: only the number of rows is known
             yield empty_batch(file.metadata.row_group(group).num_rows)
