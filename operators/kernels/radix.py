@@ -20,7 +20,7 @@ def scatter_order(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         bounds[t + 1] += bounds[t]
     order, place = np.empty(len(keys), np.int64), bounds.copy()
     for k in range(len(keys)):
-        t = np.int64(keys[k] >> _56)
+        t = int(keys[k] >> _56)
         order[place[t]] = k
         place[t] += 1
     return order, bounds

@@ -22,7 +22,7 @@ def sorted_order(key: np.ndarray) -> np.ndarray:
         begin[slot + 1] += begin[slot]
     place = begin.copy()
     for i in range(n):
-        slot = np.int64(key[i] >> shift)
+        slot = int(key[i] >> shift)
         order[place[slot]] = i
         place[slot] += 1
     for slot in range(1 << bits):
@@ -88,7 +88,7 @@ def find(
     """int64[m]: place of each unit among the `known` (sorted, with their `checks` and `index_of`), -1 for the others."""
     shift, found = np.uint64(64 - bits), np.full(len(key), -1, np.int64)
     for i in range(len(key)):
-        slot = np.int64(key[i] >> shift)
+        slot = int(key[i] >> shift)
         for at in range(begin[slot], begin[slot + 1]):
             if known[at] == key[i] and checks[at] == check[i]:
                 found[i] = at

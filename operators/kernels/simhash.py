@@ -125,7 +125,7 @@ def differing(x: np.uint64, y: np.uint64) -> int:
     v -= (v >> _1) & np.uint64(0x5555555555555555)
     v = (v & np.uint64(0x3333333333333333)) + ((v >> _2) & np.uint64(0x3333333333333333))
     v = (v + (v >> _4)) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((v * np.uint64(0x0101010101010101)) >> _56)
+    return int((v * np.uint64(0x0101010101010101)) >> _56)
 
 
 @njit(cache=True, nogil=True)

@@ -58,7 +58,7 @@ def list_view(column: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
     return bounds, inner[values.offset : values.offset + len(values)]
 
 
-def strings(offsets: np.ndarray, data: np.ndarray, like: pa.StringArray) -> pa.StringArray:
+def strings(offsets: np.ndarray, data: np.ndarray, *, like: pa.StringArray) -> pa.StringArray:
     """String column of the type of `like` from offsets int64[n + 1] and bytes, null where `like` is null.
 
     Raises ValueError where the bytes are more than that type can hold.

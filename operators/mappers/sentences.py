@@ -44,6 +44,13 @@ def without_repeated_sentences(
     return pc.replace_with_mask(answer, needy, pa.array(slow, text.type)) if slow else answer
 
 
+def _new(key: str, seen: set[str]) -> bool:
+    """Whether it was not seen before; from now on it is."""
+    before = len(seen)
+    seen.add(key)
+    return len(seen) > before
+
+
 def _first_of_each(row: str, shortest: int) -> str:
     """One text, sentences compared by str.lower of them whole."""
     seen: set[str] = set()
@@ -52,7 +59,7 @@ def _first_of_each(row: str, shortest: int) -> str:
         for pattern in _CUTS:
             line = pattern.sub(r"\1\n\2", line)
         sentences = [(s, s.strip().lower()) for s in line.split("\n")] if line else []
-        kept.append("".join(s for s, key in sentences if len(key) < shortest or not (key in seen or seen.add(key))))
+        kept.append("".join(s for s, key in sentences if len(key) < shortest or _new(key, seen)))
     return "\n".join(kept)
 
 

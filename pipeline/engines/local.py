@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import connection
+from typing import Any
 
 from ..errors import LostWorkerError
 from .base import Counts
@@ -41,7 +42,8 @@ class LocalEngine:
     def close(self) -> None:
         """Stop the workers, busy or not."""
         if self._pool is not None:
-            workers, manager = list((self._pool._processes or {}).values()), self._pool._executor_manager_thread
+            workers = list((self._pool._processes or {}).values())
+            manager: Any = self._pool._executor_manager_thread
             self._pool.shutdown(wait=False, cancel_futures=True)
             for worker in workers:
                 worker.terminate()

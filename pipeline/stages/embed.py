@@ -23,7 +23,6 @@ from .lineage import Lineage, Told, texts
 from .lineage import read as read_table
 from .rows import write_narrow
 
-
 PIECE = 1024  # rows: what is done at a time, lost by a crash, and told as progress
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ...operators.dedup import edges, keep
@@ -95,7 +96,7 @@ def _write_decisions(
         with pq.ParquetWriter(path, DECISION, compression="zstd", compression_level=1) as writer:
             for part, (low, high) in enumerate(pairwise(cuts.tolist())):
                 value = similarity[low:high]
-                note = pa.array(np.where(value < threshold, CHAINED, None), pa.string())
+                note = pc.if_else(pa.array(value < threshold), CHAINED, pa.scalar(None, pa.string()))
                 table = decisions(
                     ids[leaves[low:high]], reason="duplicate", stat="similarity", value=value, kept_id=ids[stays[low:high]],
                     bound=bound, note=note,

@@ -29,8 +29,13 @@ BATCH_BYTES = 16 << 20
 class Work(Protocol):
     """What a pass does to batches of rows. Picklable."""
 
-    text_keys: tuple[str, ...]
-    tolerate: bool
+    @property
+    def text_keys(self) -> tuple[str, ...]:
+        """Columns that hold text."""
+
+    @property
+    def tolerate(self) -> bool:
+        """Whether broken rows are set aside."""
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[Outcome]:
         """One outcome per batch, or several."""
