@@ -88,8 +88,9 @@ def digest(path: Path, files: Sequence[Path] | None = None) -> str:
 def _find_words(kind: str) -> Callable[[str, Mapping[str, Any]], Pin]:
     def find(keyword: str, settings: Mapping[str, Any]) -> Pin:
         folder = settings.get(PLACES[kind])
-        own = folder and Path(folder).expanduser().exists()  # Data-Juicer would fetch these same lists into a folder not there
-        path = Path(folder).expanduser() if own else Path(str(importlib.resources.files("tamis.recipes") / "tables"))
+        path = Path(folder).expanduser() if folder else None
+        if path is None or not path.exists():  # Data-Juicer would fetch these same lists into a folder that is not there
+            path = Path(str(importlib.resources.files("tamis.recipes") / "tables"))
         files = _list_files(kind, path)
         if not files:
             raise ValueError(f"{kind}_dir: no {kind} list (a *.json with {kind!r} in its name) in {path}")

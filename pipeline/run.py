@@ -76,7 +76,7 @@ class Applied:
 def apply(
     process: Sequence[Any], rows: pa.Table | pa.RecordBatch | Sequence[Mapping[str, Any]], engine: str = "local", **recipe_keys: Any
 ) -> Applied:
-    """Run a recipe's `process` list over rows in memory: a pyarrow Table or a list of dicts.
+    """Run a recipe's `process` list over rows in memory: a pyarrow Table, a data frame, or a list of dicts.
 
     The same path as a run from files, in a temporary folder, with one worker unless `np` says otherwise.
 
@@ -109,6 +109,8 @@ def apply(
 def _table(rows: pa.Table | pa.RecordBatch | Sequence[Mapping[str, Any]]) -> pa.Table:
     if isinstance(rows, pa.Table | pa.RecordBatch):
         return rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
+    if hasattr(rows, "__arrow_c_stream__"):  # data frames of pandas, polars and others
+        return pa.table(rows)
     if not isinstance(rows, Iterable) or isinstance(rows, str | bytes):
         raise ReadError(f"rows are a pyarrow Table or a list of dicts, not {type(rows).__name__}")
     told = list(rows)
