@@ -6,7 +6,7 @@ seed, and the fingerprint of the stage before. Nothing of the machine goes in: n
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,8 @@ def make(recipe: Recipe) -> Plan:
     pins = _pins(recipe)
     _check_indexes(recipe)
     stages = tuple(_stages(recipe, sources, pins))
-    return Plan(recipe, sources, tuple(corpus.cut(sources)), schema, stages)
+    notes = [f"{_where(recipe, s)}: {p.note}" for s in recipe.process for p in pins[s.number] if p.note]
+    return Plan(replace(recipe, notes=(*recipe.notes, *notes)), sources, tuple(corpus.cut(sources)), schema, stages)
 
 
 def _of_tables(recipe: Recipe) -> Plan:

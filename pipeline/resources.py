@@ -34,6 +34,7 @@ class Pin:
     path: str
     sha256: str
     options: tuple[tuple[str, Any], ...] = ()
+    note: str = ""  # what a person should know of how it was found
 
     def describe(self) -> dict[str, Any]:
         """For fingerprint and manifest: the content, not the place."""
@@ -88,8 +89,9 @@ def digest(path: Path, files: Sequence[Path] | None = None) -> str:
 def _find_words(kind: str) -> Callable[[str, Mapping[str, Any]], Pin]:
     def find(keyword: str, settings: Mapping[str, Any]) -> Pin:
         folder = settings.get(PLACES[kind])
-        path = Path(folder).expanduser() if folder else None
+        path, note = Path(folder).expanduser() if folder else None, ""
         if path is None or not path.exists():  # Data-Juicer would fetch these same lists into a folder that is not there
+            note = f"{PLACES[kind]} {folder} is not there: the lists that come with tamis are used" if folder else ""
             path = Path(str(importlib.resources.files("tamis.recipes") / "tables"))
         files = _list_files(kind, path)
         if not files:
@@ -98,7 +100,7 @@ def _find_words(kind: str) -> Callable[[str, Mapping[str, Any]], Pin]:
         languages = settings.get("lang", "en")
         if languages != "all" and languages not in lists:
             raise ValueError(f"no {kind} list for lang {languages!r}; there are: {', '.join([*sorted(lists), 'all'])}")
-        return Pin(keyword, kind, str(path), digest(path, files), (("lang", languages),))
+        return Pin(keyword, kind, str(path), digest(path, files), (("lang", languages),), note)
 
     return find
 

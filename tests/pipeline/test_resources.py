@@ -169,3 +169,10 @@ def test_settings_that_say_which_encoder_are_part_of_its_pin():
     first = resources.pin(op, settings(op))[0]
     assert first.describe() | {"max_tokens": 16} == resources.pin(op, settings(op, max_tokens=16))[0].describe() != first.describe()
     assert "batch_tokens" not in first.describe(), "what only bounds memory"
+
+
+def test_a_folder_of_lists_that_is_not_there_is_told(tmp_path):
+    applied = apply([{"stopwords_filter": {"stopwords_dir": str(tmp_path / "nowhere"), "min_ratio": 0.0}}], [{"text": "the cat"}])
+    (note,) = applied.manifest["notes"]
+    assert note == f"recipe, step 1 (stopwords_filter): stopwords_dir {tmp_path}/nowhere is not there: the lists that come with tamis are used"
+    assert applied.stats.column("stopwords_ratio").to_pylist() == [0.5]
