@@ -68,7 +68,7 @@ def _by_id(run: Finished, row: str) -> Iterator[Found]:
         except ValueError:
             continue
         if base == 10 or len(row.removeprefix("0x")) == 16:
-            numbers.add(value - (1 << 64) if value >= 1 << 63 else value)
+            numbers.add(value - (1 << 64) if 1 << 63 <= value < 1 << 64 else value)
     wanted = [n for n in numbers if -(1 << 63) <= n < 1 << 63]
     for i in sorted({**run.lines("kept", wanted), **run.lines("ledger", wanted)}) if wanted else ():
         yield Found(i, "id")

@@ -38,6 +38,17 @@ def test_every_step_says_what_goes_on_and_what_leaves():
     assert "2  op2: 450 rows leave, 400 below the minimum, 50 above the maximum" in titles and "1  op1: 900 rows go on" in titles
 
 
+def test_words_stand_left_of_the_band_and_beside_the_strip_that_leaves():
+    root = ET.fromstring(str(flow.flow(steps({"error": 100}, {}))))
+    at = {e.text: (float(e.get("x", 0)), float(e.get("y", 0)), e.get("text-anchor")) for e in root.iter("text")}
+    assert at["1,000 rows in"] == (X0 - 14, 20, "end") and at["read"] == (0, 43, "start")
+    assert at["900 rows kept"][0::2] == (X0 - 14, "end") and at["90.0%"][0::2] == (X0 + 0.9 * BAND + 10, "start")
+    middle = 26 + 9 + 0.05 * BAND + 4  # of the strip, which is a tenth of the band
+    assert at["−100"] == (END + 62, pytest.approx(middle, abs=0.06), "end")
+    assert at["error"][:2] == (END + 122, pytest.approx(middle, abs=0.06))
+    assert [e.get("x") for e in root.iter("text") if e.get("class") == "count"] == [f"{X0 - 14:.1f}"] * 2
+
+
 @given(st.lists(st.integers(0, 300), min_size=1, max_size=6))
 def test_steps_lie_below_each_other_without_gaps(losses):
     told = steps(*[{"error": n} if n else {} for n in losses], rows=2000)

@@ -150,6 +150,16 @@ def test_a_damaged_file_says_which_folder_to_remove(tmp_path):
         lineage.read(path)
 
 
+def test_one_bit_that_turned_in_a_file_is_seen(tmp_path):
+    path = tmp_path / "stats/part-00000.parquet"
+    write_table(path, pa.table({"x": np.random.default_rng(0).random(500)}))
+    held = bytearray(path.read_bytes())
+    held[1000] ^= 1
+    path.write_bytes(held)
+    with pytest.raises(StaleError, match="gone or damaged"):
+        lineage.read(path)
+
+
 # ---- decisions
 
 def test_decisions_are_sorted_and_what_is_not_given_is_null():
