@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Kind = Literal["filter", "mapper", "feature", "deduplicator", "trimmer", "embedder", "tables"]
+Kind = Literal["filter", "mapper", "feature", "deduplicator", "trimmer", "embedder", "table"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -88,7 +88,7 @@ class Operator:
 
     Attributes:
         name: the recipe's name for it (`alphanumeric_filter`).
-        kind: filter, mapper, feature, deduplicator, trimmer, embedder or tables (of a data lake, not rows).
+        kind: filter, mapper, feature, deduplicator, trimmer, embedder or table (of a data lake, not rows).
         function: the marked function itself.
         reads: its positional parameters: columns and features.
         settings: its keyword-only parameters, without resources.
@@ -223,4 +223,4 @@ def embedder(name: str, *, resources: Mapping[str, str], version: int = 1) -> Ca
 
 def tables(name: str, *, version: int = 1) -> Callable[[Function], Function]:
     """Mark a function over a lake of tables, name -> table. Alone in a recipe's process: its dataset is a lake, not rows."""
-    return _mark("tables", name, version=version)
+    return _mark("table", name, version=version)

@@ -31,9 +31,9 @@ def apply(run: Path, graph: Graph, settings: Settings, told: Callable[[Mapping[s
     plan = read_json(run / "plan.json")
     if plan is None:
         raise RecipeError(f"{run}: there is no plan; make one with: tamis lake plan {run}")
-    if plan["graph"] != graph.fingerprint:
+    if plan["graph"] != graph.fingerprint or plan["trash"] != settings.trash:
         raise StaleError(f"{run}: the plan was made for another scan; make it anew with: tamis lake plan {run}")
-    root, trash = graph.root, graph.root / plan["trash"]
+    root, trash = graph.root, graph.root / settings.trash
     with locked(trash):
         places = {p.name: p for p in find(root, settings)[0]}
         now_there = {name: _table(places, name, root) for d in plan["delete"] for name in (d["table"], d["parent"])}

@@ -1,5 +1,6 @@
 """The plan: which tables to delete, from which parent each is rebuilt, what that saves; nothing is touched yet."""
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 
 from ...operators.lake.costs import latency, rebuild_cost, retain_cost
 from ...operators.lake.retention import Problem, Retention, greedy, keep_all, retain
+from ..errors import RecipeError
 from ..workspace import write_json
 from .graph import Graph
 from .settings import Settings, fits
@@ -19,6 +21,8 @@ NEVER = ("iceberg",)  # kinds that belong to a catalog
 
 def plan(run: Path, graph: Graph, settings: Settings) -> dict[str, Any]:
     """The cheapest plan for a graph, written as plan.json. Its parts: totals, deletions, and why tables stay."""
+    if importlib.util.find_spec("scipy") is None:
+        raise RecipeError("planning deletions needs the extra 'lake': pip install 'tamis[lake]'")
     size = np.array([t["bytes"] for t in graph.tables], float)
     each = [settings.of_table(name) for name in graph.names]
     runs, accesses, limit = (np.array([e[k] for e in each], float) for k in ("maintenance_runs", "accesses", "max_latency"))

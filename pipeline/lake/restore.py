@@ -29,6 +29,7 @@ def restore(root: Path, name: str, settings: Settings, from_trash: bool = False)
     trash = root / settings.trash
     entry, recipe = _entry(trash, name)
     target = root / name
+    _within(root, target, recipe)
     with locked(trash):
         if target.exists():
             if _verified(_placed(target, recipe, settings, root), recipe, root):
@@ -60,6 +61,14 @@ def _entry(trash: Path, name: str) -> tuple[Entry, dict[str, Any]]:
     entry, recipe = max(waiting, key=lambda w: str(w[1]["when"] if w[1] else ""))
     assert recipe is not None
     return entry, recipe
+
+
+def _within(root: Path, target: Path, recipe: Mapping[str, Any]) -> None:
+    """Raises StaleError where a restore recipe would write outside the lake: the trash lies where others may write."""
+    names = [Path(f["name"]) for f in recipe["files"]]
+    outside = any(n.is_absolute() or ".." in n.parts for n in (*names, Path(recipe["table"])))
+    if outside or not target.parent.resolve().is_relative_to(root):
+        raise StaleError(f"{recipe['table']}: its restore recipe leads out of the lake; somebody has changed it")
 
 
 def _rebuilt(entry: Entry, recipe: Mapping[str, Any], settings: Settings, root: Path) -> Path:

@@ -295,3 +295,18 @@ def test_the_keep_list_and_the_least_copies(tmp_path: Path) -> None:
     assert not plan["delete"] and plan["too_slow"] > 0
     _, plan = planned(lake, tmp_path / "busy", "storage_price=1000", "overrides={'*.parquet': {accesses: 1e9}}")
     assert not plan["delete"]
+
+
+@pytest.mark.parametrize("key", ["table", "files"])
+def test_a_restore_recipe_that_leads_out_of_the_lake_is_refused(tmp_path: Path, key: str) -> None:
+    lake, told = pair(tmp_path)
+    applied(told)
+    path = next(p for p in lake.glob(".tamis-trash/*/restore.json") if json.loads(p.read_text())["table"] == "part.parquet")
+    recipe = json.loads(path.read_text())
+    name = "part.parquet" if key == "files" else "../escaped.parquet"
+    recipe |= {"table": name, "folder": True}
+    recipe["files"][0]["name"] = "../../../escaped.parquet" if key == "files" else "part.parquet"
+    path.write_text(json.dumps(recipe))
+    with pytest.raises(StaleError, match="leads out of the lake"):
+        restore(lake.resolve(), name, told.settings)
+    assert not list(tmp_path.rglob("escaped*"))

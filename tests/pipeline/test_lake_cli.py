@@ -1,0 +1,106 @@
+"""`tamis lake` and `tamis run` on the bundled lake: what people see, the report, the files; the docs name every command."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from planted_lake import plant, write
+from typer.testing import CliRunner
+
+from tamis.operators.lake.containment import contained_tables
+from tamis.pipeline import plan, recipe
+from tamis.pipeline.cli import app
+from tamis.pipeline.engines.spark import SparkEngine
+from tamis.pipeline.errors import RecipeError
+from tamis.pipeline.execute import Silent
+from tamis.pipeline.lake.cli import app as lake_app
+from tamis.pipeline.lake.scan import scan
+from tamis.pipeline.lake.settings import STEP, Settings
+from tamis.pipeline.run import run
+from tamis.pipeline.workspace import Workspace
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(ROOT / "recipes" / "data" / "lake", tmp_path / "data" / "lake")
+    shutil.copy(ROOT / "recipes" / "lake.yaml", tmp_path / "lake.yaml")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "data" / "lake"
+
+
+def call(*words: str) -> str:
+    done = CliRunner().invoke(app, list(words), env={"COLUMNS": "160"})
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.output
+
+
+def test_the_whole_way_by_commands(lake: Path) -> None:
+    assert "containments in outputs/lake" in call("lake", "scan", "lake.yaml")
+    told = call("lake", "plan")
+    assert "cities_names.csv" in told and "gap 0" in told and "cities.csv  " not in told.split("comes back as")[0]
+    assert "moved: orders_backup.jsonl" in call("lake", "apply")
+    assert not (lake / "orders_backup.jsonl").exists()
+    assert "fingerprint verified" in call("lake", "restore", "orders_backup.jsonl")
+    assert "moved back" in call("lake", "restore", "cities_names.csv", "--from-trash")
+    assert call("lake", "report").strip() == "outputs/lake/report.html"
+    page = Path("outputs/lake/report.html").read_text("utf-8")
+    assert "<svg" in page and "orders_backup.jsonl" in page and "Every row" in page
+    certificates = [json.loads(x) for x in Path("outputs/lake/certificates.jsonl").read_text("utf-8").splitlines()]
+    assert len(certificates) == 8 and all(c["missing"] == 0 and c["when"] and c["tamis"] and c["hash"] for c in certificates)
+
+
+def test_run_scans_and_plans_and_deletes_nothing(lake: Path) -> None:
+    before = sorted(p.name for p in lake.iterdir())
+    manifest = run("lake.yaml", np=1)
+    assert manifest["tables"] == 7 and manifest["deleted"] == 4 and sorted(p.name for p in lake.iterdir()) == before
+    assert "7 tables" in call("run", "lake.yaml")
+    assert plan.make(recipe.load("lake.yaml")).stages[0].kind == "tables"
+
+
+def test_a_path_with_settings(lake: Path) -> None:
+    told = json.loads(call("lake", "scan", str(lake), "--out", "out", "--set", "tolerance=0.2", "--set", "np=1", "--json"))
+    assert told["settings"]["tolerance"] == 0.2 and len(told["tables"]) == 7
+    assert any(d["table"] == "cities_as_revised.csv" for d in json.loads(call("lake", "plan", "out", "--set", "storage_price=99", "--json"))["delete"])
+
+
+def test_rows_and_tables_do_not_mix(lake: Path) -> None:
+    with pytest.raises(RecipeError, match="must be the only step"):
+        run({"dataset_path": str(lake), "process": [STEP.name, {"text_length_filter": {}}]})
+    with pytest.raises(RecipeError, match="Did you mean 'tolerance'"):
+        recipe.load({"dataset_path": str(lake), "process": [{STEP.name: {"tolerence": 0.1}}]})
+
+
+def test_the_docs_name_every_command_and_setting() -> None:
+    text = (ROOT / "docs" / "lake.md").read_text("utf-8")
+    for command in lake_app.registered_commands:
+        assert f"tamis lake {command.name}" in text, command.name
+    for name in STEP.settings:
+        assert f"`{name}`" in text, name
+
+
+def test_a_report_escapes_what_the_lake_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "lake"
+    write(plant(2, bases=1, rows=20), root)
+    (root / "base0_copy.parquet").rename(root / "<script>alert(1)<script>.parquet")
+    (root / "<b>broken.parquet").write_bytes(b"no")
+    monkeypatch.chdir(tmp_path)
+    call("lake", "scan", str(root), "--out", "out")
+    call("lake", "plan", "out")
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "<script>" not in page and "<b>" not in page and "&lt;script&gt;" in page
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java")
+def test_spark_finds_the_same(tmp_path: Path) -> None:
+    made = plant(4, bases=1, rows=30)
+    write(made, tmp_path / "lake", 4)
+    engine = SparkEngine("local[2]", 2)
+    try:
+        told = scan((tmp_path / "lake").resolve(), Settings.of(), Workspace(tmp_path / "work"), engine, Silent())
+    finally:
+        engine.close()
+    names = [t.name.removesuffix(".parquet") for t in told.tables]
+    assert {(names[p], names[c]) for p, c in zip(told.parent, told.child, strict=True)} == set(contained_tables(made.tables))
