@@ -262,6 +262,15 @@ def test_each_step_is_a_line():
     assert length.keep == Range(10, 50)
 
 
+@pytest.mark.parametrize(("left", "facts", "words"), [
+    ({}, {}, ""), ({}, {"changed": 1}, "1 texts changed"), ({"emptied": 2}, {"changed": 5}, "2 nothing left"),
+    ({}, {"frequent": 3, "changed": 0}, "3 passages stand too often; 0 texts shortened"),
+    ({"emptied": 2}, {"frequent": 0, "changed": 5}, "2 nothing left; 0 passages stand too often; 5 texts shortened"),
+])
+def test_what_a_step_did(left, facts, words):
+    assert steps_table._what({"left": left, "facts": facts}) == words
+
+
 def test_broken_rows_are_listed_up_to_a_number_step_by_step(tmp_path):
     folders = {}
     for stage, steps_there in ((1, [(0, 15), (1, 4)]), (2, [(5, 9)])):

@@ -1,8 +1,10 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import planted
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -10,6 +12,7 @@ from tamis.pipeline import why
 from tamis.pipeline.errors import TamisError
 from tamis.pipeline.ledger import ID
 from tamis.pipeline.reporting.words import row_id
+from tamis.pipeline.workspace import StageFolder, write_table
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,7 @@ def test_a_duplicate_tells_of_the_row_kept_and_that_one_of_the_duplicate(run):
     kept = why.story(run, "good7")
     assert twin.id == kept.id
     assert twin.similarity is not None and 0.6 < twin.similarity < 1
-    assert planted.sentences(7).startswith(twin.excerpt[:100])
+    assert twin.excerpt == planted.sentences(7)[:160]
     told = next(e for e in kept.events if e.op == "document_minhash_deduplicator")
     assert [r.id for r in told.relatives] == [why.story(run, "near").id]
     assert told.relatives[0].similarity == twin.similarity
@@ -128,6 +131,47 @@ def test_a_broken_line_is_told(run):
     ledger = pq.read_table(run / "ledger")
     broken = next(r for r in ledger.to_pylist() if r["reason"] == "error")
     assert "not JSON" in why.text(why.story(run, str(broken[ID])))
+
+
+@pytest.mark.parametrize(("numbers", "verdict", "told"), [((2, 17), "trimmed", "pieces 2, points 17"), ((0, 0), "stays", "pieces 0, points 0")])
+def test_what_a_trimmer_took_of_a_row(tmp_path, numbers, verdict, told):
+    """Two parts; of row 7 the numbers are in the second. Without the workspace only the number that decided is known."""
+    stage = StageFolder(tmp_path)
+    for part, row in enumerate((3, 7)):
+        write_table(stage.file("stats", part), pa.table({ID: [row], "pieces": [numbers[0]], "points": [numbers[1]], "other": [1]}))
+    step = {"step": 2, "op": "trim", "stage": 1, "stats": ["pieces", "points"], "kind": "trimmer"}
+    finished = SimpleNamespace(stage=lambda index: stage if index == 1 else None)
+    event = why._tell_trimmer(finished, step, 7, None)
+    assert (event.verdict, event.told, event.numbers) == (verdict, told, dict(zip(("pieces", "points"), numbers, strict=True)))
+    gone = {"reason": "emptied", "stat": "points", "value": 9.0, "note": None}
+    away = SimpleNamespace(stage=lambda index: None)
+    assert why._tell_trimmer(away, step, 7, None) == why.Event(2, "trim", "passed", "", {})
+    assert why._tell_trimmer(away, step, 7, gone) == why.Event(2, "trim", "left", "nothing left: points 9", {"points": 9.0})
+    assert why._tell_trimmer(finished, step, 7, gone).told == f"nothing left: {told}"
+
+
+def event(step: int, verdict: str = "stays", told: str = "", relatives: tuple[why.Relative, ...] = ()) -> why.Event:
+    return why.Event(step, f"op{step}" if step else "read", verdict, told, relatives=relatives)
+
+
+def test_a_story_is_told_in_plain_lines():
+    others = tuple(why.Relative(i, f"s:{i}", None if i else 0.5, "x" * 200) for i in range(why.MOST + 2))
+    told = why.Story(255, "s:9", "id", "a\nb", (event(0, "read"), event(1, "stays", "n 3"), event(12, "left", "why", others)), None, None, 12, True)
+    lines = why.text(told).splitlines()
+    assert lines[0] == "s:9  (__id__ 00000000000000ff)" and lines[1] == "  a ⏎ b" and lines[2] == ""
+    assert lines[3:6] == ["     read  read", "  1  op1   stays     n 3", " 12  op12  left      why"]
+    assert lines[6] == "       0.500  s:0  " + "x" * 90 and lines[7] == "       s:1  " + "x" * 90
+    assert len([x for x in lines if x.startswith("       s:")]) == why.MOST - 1 and "       and 2 more" in lines
+    assert lines[-1] == "It left at step 12 (op12): why."
+
+
+@pytest.mark.parametrize(("left_at", "events", "last"), [
+    (None, (event(0, "read"), event(1)), "It lies in data/x.parquet, row 1,234."), (0, (event(0, "left", "error"),), "It was not read."),
+])
+def test_a_story_ends_with_the_row_s_fate(left_at, events, last):
+    told = why.Story(1, "s:0", "id", "", events, "data/x.parquet", 1234, left_at, True)
+    assert why.text(told).splitlines()[-1] == last and why.text(told).splitlines()[1] == ""
+    assert "workspace of this run has been removed" in why.text(why.Story(**{**vars(told), "whole": False}))
 
 
 def test_not_a_run(tmp_path):
