@@ -11,6 +11,7 @@ import pytest
 from tamis.pipeline import why
 from tamis.pipeline.errors import TamisError
 from tamis.pipeline.ledger import ID
+from tamis.pipeline.reporting import lookup
 from tamis.pipeline.reporting.words import row_id
 from tamis.pipeline.workspace import StageFolder, write_table
 
@@ -178,3 +179,23 @@ def test_not_a_run(tmp_path):
     for folder, told in ((tmp_path, "no manifest.json"), (tmp_path / "nowhere", "no such folder")):
         with pytest.raises(TamisError, match=told):
             why.story(folder, "1")
+
+
+@pytest.mark.parametrize("position", [2**63, 2**64, 10**30])
+def test_no_row_lies_beyond_the_end_of_any_file(run, position):
+    with pytest.raises(TamisError, match="no file is as long"):
+        why.story(run, f":{position}")
+    with pytest.raises(TamisError, match="nearest rows begin at"):
+        why.story(run, f":{2**63 - 1}")
+
+
+def test_a_column_of_objects_names_no_row_and_few_values_are_held_for_a_suggestion(tmp_path, monkeypatch):
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": f"t{i}", "meta": {"x": i}, "n": i}) + "\n" for i in range(9)))
+    manifest = planted.run({"dataset_path": str(tmp_path / "a.jsonl"), "export_path": str(tmp_path / "out"), "process": [], "np": 1})
+    assert manifest["rows_out"] == 9
+    with pytest.raises(TamisError, match="no row 'z'"):
+        why.story(tmp_path / "out", "z", key="meta")
+    assert why.story(tmp_path / "out", "7", key="n").excerpt == "t7"
+    finished, held = lookup.Finished.open(tmp_path / "out"), []
+    monkeypatch.setattr(lookup, "KNOWN", 4)
+    assert list(lookup._by_key(finished, "z", "text", held)) == [] and held == ["t0", "t1", "t2", "t3"]
