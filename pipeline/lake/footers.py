@@ -17,13 +17,15 @@ from ...operators.lake.min_max import NOTHING, ColumnStats
 
 _WHOLE = ("parquet-cpp", "parquet-mr")  # writers that store text bounds whole, or not at all
 _CUT = 16  # bytes: the shortest length at which another writer cuts text bounds
+_SMALL = 16 << 20
 _TICKS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _EXACT = Context(prec=100)
 
 
 def opened(path: str | Path) -> pq.ParquetFile:
     """A Parquet file whose columns are read in small pieces: a row group of any size fits."""
-    return pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+    small = Path(path).stat().st_size < _SMALL  # then a buffer of its own for each column only takes time
+    return pq.ParquetFile(path, pre_buffer=False, buffer_size=0 if small else 1 << 20)
 
 
 def footer_size(path: str | Path) -> int:

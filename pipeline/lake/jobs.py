@@ -5,11 +5,13 @@ A task carries only its folder: it reads its job there, so a lake of any size sh
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
-from ..workspace import StageFolder, read_json, write_json
+from ..workspace import StageFolder, atomically, read_json, write_json
 from .tables import Table, schema_text
 
 PART_BYTES = 24 << 20  # stored bytes of one part
@@ -48,10 +50,16 @@ def write_jobs(
         by_table.setdefault(request.table, []).append((key, request))
     parts = 0
     for units in _parts(tables, by_table, groups):
-        write_json(folder.file("jobs", parts, "json"), {"root": root, "units": units})
+        write_compact(folder.file("jobs", parts, "json"), {"root": root, "units": units})
         parts += 1
     write_json(folder.path / "jobs.json", {"parts": parts})
     return parts
+
+
+def write_compact(path: Path, value: Any) -> None:
+    """Write JSON for machines alone, whole or not at all."""
+    data = orjson.dumps(value)
+    atomically(path, lambda tmp: tmp.write_bytes(data))
 
 
 def _parts(

@@ -15,6 +15,7 @@ from ...operators.lake.sketch import disproved, sketch
 from ..engines.base import Counts, Engine
 from ..errors import StaleError
 from ..workspace import StageFolder, read_json, sound, write_json
+from .jobs import write_compact
 
 LARGEST = 8_000_000  # rows of one pair that are compared at a time; more are cut into hash ranges
 PART_ROWS = 16_000_000
@@ -91,7 +92,7 @@ def ask(
     if read_json(folder.path / "joins.json") is None:
         parts = list(_parts([(i, questions[i]) for i in chosen]))
         for number, items in enumerate(parts):
-            write_json(folder.file("questions", number, "json"), {"items": items})
+            write_compact(folder.file("questions", number, "json"), {"items": items})
         write_json(folder.path / "joins.json", {"parts": len(parts)})
     count = (read_json(folder.path / "joins.json") or {})["parts"]
     task = JoinTask(folder.path, bag, most, tolerance)
