@@ -21,6 +21,7 @@ from ..pipeline.workspace import Place
 from .watching import Watched
 
 LIMIT = "gpu"  # the global concurrency limit; made by `tamis deploy` or `prefect gcl create gpu --limit 1`
+LEASE = 60.0  # seconds after which a slot whose holder died is free again; renewed while it lives
 PATIENCE = 600.0  # seconds to wait for another run that holds the workspace
 
 
@@ -28,7 +29,7 @@ PATIENCE = 600.0  # seconds to wait for another run that holds the workspace
 def model_stage(recipe_path: str, overrides: dict[str, Any], index: int, parts: list[int]) -> int:
     """Do `parts` of stage `index` of a recipe; answer how many rows they hold."""
     planned = plan.make(recipe.load(recipe_path, **overrides))
-    with alive(place_of(planned), index, parts), concurrency(LIMIT, occupy=1):
+    with alive(place_of(planned), index, parts), concurrency(LIMIT, occupy=1, lease_duration=LEASE):
         rows = share(planned, Watched(), index, parts, patience=PATIENCE)
     get_run_logger().info("stage %d: parts %s, %d rows, done by process %d", index, spoken(parts), rows, os.getpid())
     return rows

@@ -138,7 +138,7 @@ def cuts_of(
             f = found[i]
             if f < 0:
                 continue
-            start, following = np.int64(units.start[i]), np.int64(units.next[i])
+            start, following = int(units.start[i]), int(units.next[i])
             if seen[0, f] == -1:
                 seen[0, f], seen[1, f] = at + row, following
                 continue
