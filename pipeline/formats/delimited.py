@@ -22,6 +22,7 @@ HEAD = 200  # records that decide whether a column may be a number
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})", re.ASCII)
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,15})?([eE][+-]?\d{1,2})?", re.ASCII)
+_LONG = pa.decimal128(18)  # while types are sought: whole numbers, of which some have more digits than a float holds
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")  # how Python decodes bytes that are none
 _BATCH_ROWS = 4096
 
@@ -52,7 +53,7 @@ def schema_of(url: str, codec: str | None, format: str, texts: Sequence[str], ro
                 if not record.wrong and len(record.fields) == len(names):
                     for i in undecided:
                         types[names[i]] = _narrowed(types[names[i]], record.fields[i])
-    return pa.schema([(name, type or pa.string()) for name, type in types.items()])
+    return pa.schema([(name, pa.int64() if type == _LONG else type or pa.string()) for name, type in types.items()])
 
 
 def _header(record: Record | None) -> list[str]:
@@ -73,8 +74,8 @@ def _narrowed(type: pa.DataType | None, value: str) -> pa.DataType | None:
     if not value:
         return type
     if _INTEGER.fullmatch(value) and type != pa.float64():
-        return pa.int64()
-    return pa.float64() if _NUMBER.fullmatch(value) else pa.string()
+        return _LONG if type == _LONG or not _NUMBER.fullmatch(value) else pa.int64()
+    return pa.float64() if _NUMBER.fullmatch(value) and type != _LONG else pa.string()
 
 
 def read_records(
