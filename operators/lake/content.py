@@ -41,7 +41,7 @@ def draws(table: str, rows: int, count: int, seed: int) -> np.ndarray:
 
 def batches(most: int) -> list[int]:
     """Ends of the doubling batches: 8, 16, 32 ... `most`."""
-    ends = []
+    ends: list[int] = []
     while not ends or ends[-1] < most:
         ends.append(min(most, 2 * ends[-1] if ends else FIRST))
     return ends

@@ -102,7 +102,7 @@ def ask(
             own = sums.setdefault(index, [0, 0, 0, 0])
             for i, value in enumerate(told):
                 own[i] += value
-    return [Answer(*sums[i][:3], bool(sums[i][3])) for i in of]
+    return [Answer(sums[i][0], sums[i][1], sums[i][2], bool(sums[i][3])) for i in of]
 
 
 def _same(question: Question, index: int) -> Any:

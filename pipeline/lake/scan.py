@@ -13,7 +13,7 @@ import xxhash
 from ...operators.lake.content import draws, rows_needed
 from ...operators.lake.min_max import RULES, ranked, refuted, with_missing_empty
 from ...operators.lake.schema_graph import distinct_schemas, edge_count, schema_pairs
-from ..engines.base import Engine
+from ..engines.base import Counts, Engine
 from ..execute import Progress
 from ..plan import Stage
 from ..workspace import StageFolder, Workspace
@@ -140,7 +140,7 @@ class _Scan:
 
     def _hashed(
         self, index: int, requests: Mapping[int, Request], groups: Mapping[int, set[int]] | None = None
-    ) -> tuple[StageFolder, dict[int, Hashes], list[Mapping[str, Any]], Callable[[Line], None]]:
+    ) -> tuple[StageFolder, dict[int, Hashes], list[Counts], Callable[[Line], None]]:
         """Scan what is asked; tables that turn out broken become troubles."""
         folder = self.workspace.stage(index, NAMES[index - 1], self.fingerprint)
         self.folders.add(folder.path)
@@ -250,7 +250,9 @@ class _Scan:
             sketched += a.sketched
         end(_line("exact", keep, records, refuted_by_sketch=sketched))
         prints = [(q.child.fingerprint, q.parent.fingerprint) for e, q in zip(good.tolist(), questions, strict=True) if keep[e]]
-        return Scanned(self.tables, self.troubles, self.lines, parent[keep], child[keep], *facts[:, keep], prints, self.fingerprint)
+        missing, rows, distinct = facts[:, keep]
+        return Scanned(self.tables, self.troubles, self.lines, parent[keep], child[keep], missing, rows, distinct, prints,
+                       self.fingerprint)
 
 
 def _requests(wanted: Iterable[tuple[int, tuple[str, ...]]]) -> tuple[dict[int, Request], dict[tuple[int, tuple[str, ...]], int]]:
