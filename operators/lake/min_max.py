@@ -113,7 +113,7 @@ def _facts(group: Sequence[Mapping[str, ColumnStats]], ranks: Mapping[tuple[str,
             nulls, rows, distinct = (-1 if count is None else count for count in (s.nulls, s.rows, s.distinct))
             told[:, t, c] = (s.family, low, high, s.low_exact, s.high_exact, s.some, nulls, rows, distinct)
     values = [{n: s.values for n, s in table.items() if s.values is not None} for table in group]
-    return Facts(columns, *(told[i] for i in range(len(told))), values)  # type: ignore[arg-type]
+    return Facts(columns, told[0], told[1], told[2], told[3], told[4], told[5], told[6], told[7], told[8], values)
 
 
 def refuted(

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from .settings import Settings
 from .tables import Table, Trouble
 
 VERSION = 1  # raise when a hash or a decision changes
+_BLOCK = 4_000_000  # edges that are looked at together
 NAMES = ("schema", "minmax", "probe", "content", "exact")
 
 
@@ -127,13 +128,11 @@ class _Scan:
         counts = dict.fromkeys(RULES, 0)
         found: list[tuple[np.ndarray, np.ndarray]] = []
         for a, b in [*self.pairs.tolist(), *((k, k) for k in range(len(self.schemas)))]:
-            p, c = (grid.ravel() for grid in np.meshgrid(np.arange(len(members[a])), np.arange(len(members[b])), indexing="ij"))
-            if a == b:
-                p, c = p[p != c], c[p != c]
-            why = refuted(facts[a], facts[b], p, c, bag=s.bag, tolerance=s.tolerance, empty=empty)
-            for rule, n in zip(*np.unique(why[why >= 0], return_counts=True), strict=True):
-                counts[RULES[rule]] += int(n)
-            found.append((members[a][p[why < 0]], members[b][c[why < 0]]))
+            for p, c in _blocks(len(members[a]), len(members[b]), a == b):
+                why = refuted(facts[a], facts[b], p, c, bag=s.bag, tolerance=s.tolerance, empty=empty)
+                for rule, n in zip(*np.unique(why[why >= 0], return_counts=True), strict=True):
+                    counts[RULES[rule]] += int(n)
+                found.append((members[a][p[why < 0]], members[b][c[why < 0]]))
         parent, child = (np.concatenate([f[i] for f in found]) if found else np.empty(0, np.int64) for i in (0, 1))
         end(Line("minmax", len(parent), told={f"by {rule}": n for rule, n in counts.items() if n}))
         return parent, child
@@ -253,6 +252,14 @@ class _Scan:
         missing, rows, distinct = facts[:, keep]
         return Scanned(self.tables, self.troubles, self.lines, parent[keep], child[keep], missing, rows, distinct, prints,
                        self.fingerprint)
+
+
+def _blocks(parents: int, children: int, same: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """All (parent, child) of two schemas' tables, a bounded number at a time; of one schema, no table with itself."""
+    step = max(1, _BLOCK // max(1, children))
+    for start in range(0, parents, step):
+        p, c = (g.ravel() for g in np.meshgrid(np.arange(start, min(parents, start + step)), np.arange(children), indexing="ij"))
+        yield (p[p != c], c[p != c]) if same else (p, c)
 
 
 def _requests(wanted: Iterable[tuple[int, tuple[str, ...]]]) -> tuple[dict[int, Request], dict[tuple[int, tuple[str, ...]], int]]:

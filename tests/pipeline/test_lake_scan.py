@@ -125,6 +125,7 @@ def test_small_parts_and_hash_ranges_change_nothing(tmp_path: Path, monkeypatch:
     root = (tmp_path / "lake").resolve()
     whole, _ = scan(root, tmp_path / "one")
     monkeypatch.setattr("tamis.pipeline.lake.jobs.PART_ROWS", 300)
+    monkeypatch.setattr("tamis.pipeline.lake.scan._BLOCK", 50)
     monkeypatch.setattr("tamis.pipeline.lake.joins.LARGEST", 90)
     monkeypatch.setattr("tamis.pipeline.lake.joins.PART_ROWS", 3000)
     cut, _ = scan(root, tmp_path / "two")
