@@ -106,20 +106,6 @@ def _of_tables(recipe: Recipe) -> Plan:
     return Plan(recipe, (), (), pa.schema([]), (Stage(1, "tables", (step,), ((),), fingerprint),))
 
 
-def _of_tables(recipe: Recipe) -> Plan:
-    """The plan of a recipe whose dataset is a lake of tables: one stage, which plans itself (lake/run_lake.py)."""
-    if len(recipe.process) != 1:
-        step = next(s for s in recipe.process if s.kind == "table")
-        raise RecipeError(f"{_where(recipe, step)}: it works on tables, the other steps on rows: it must be the only step")
-    folder = _base(recipe) / Path(recipe.dataset_path[0].removeprefix("file://")).expanduser()
-    if len(recipe.dataset_path) != 1 or not folder.is_dir():
-        given = ", ".join(recipe.dataset_path)
-        raise RecipeError(f"{recipe.name}: dataset_path must be one folder, the root of a lake of tables, not {given}")
-    step = recipe.process[0]
-    fingerprint = _hash({"step": step.describe(), "seed": recipe.seed})
-    return Plan(recipe, (), (), pa.schema([]), (Stage(1, "tables", (step,), ((),), fingerprint),))
-
-
 def _base(recipe: Recipe) -> Path:
     """Where relative paths start: here, as with Data-Juicer; or beside the recipe, where only that leads anywhere."""
     first = recipe.dataset_path[0]

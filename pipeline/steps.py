@@ -108,8 +108,6 @@ def declared_settings(op: Operator | Selector) -> dict[str, tuple[Any, Any]]:
         return wanted if "field" in op.needs else wanted | _BUDGET  # what a field selector picks, its own settings say
     if op.kind == "tables":
         return wanted
-    if op.kind == "table":
-        return wanted
     wanted["text_key"] = (str | None, None)
     if op.unit is not None and op.keep is not None:
         number = float if op.unit.suffix in ("ratio", "score", "ppl", "value") else int

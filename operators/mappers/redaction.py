@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import regex
 
 from ..base import mapper
-from .rewriting import rewrite, substitute
+from .rewriting import substitute
 
 _OCTET = r"(?:25[0-5]|2[0-4]\d|[01]?\d\d?)"
 _PATTERNS: dict[str, tuple[str, int]] = {
@@ -43,13 +43,18 @@ _PATTERNS: dict[str, tuple[str, int]] = {
 }
 _BLOCK = regex.compile(r"-----BEGIN [A-Z0-9 -]+-----[\s\S]*?-----END [A-Z0-9 -]+-----")  # `regex` can be stopped
 
-# RE2, one pass: what every match of any of them holds. Digits and blanks may be of any script; ſ, ı, İ are letters s, i.
+# RE2: what every match holds, so that a kind is sought only where it can be. Digits and blanks may be of any script, and
+# ignoring case ſ, ı, İ are letters s and i. Placeholders hold none of it: one kind put in makes no room for another.
 _THEN = r"[\s\pZ\x0b\x1c-\x1f\x{85}]*[:=]"
-_HINT = (
-    r"(?i)-----BEGIN |eyJ|https?://|\p{Nd}\.\p{Nd}|\[[0-9a-f:.]{3,}\]|[0-9a-f]{2}[:-][0-9a-f]{2}[:-]"
-    r"|/(user|home|tmp|etc|var|opt|application)|[a-z]:\\|\\\\|@[^\s@]+\.|channel|(u_|uid_)[0-9a-z_-]{16}"
-    rf"|(key|secret|passwd|password|token|auth|author[iİı]zat[iİı]on|credent[iİı]al|[iİı]d){_THEN}|\+\p{{Nd}}|\p{{Nd}}{{9}}"
-)
+_HINTS = {
+    "pem": "-----BEGIN ", "jwt": "eyJ", "url": "https?://", "ipv4": r"\p{Nd}\.\p{Nd}", "ipv6": r"\[[0-9a-fA-F:.]{3,}\]",
+    "mac": "[0-9a-fA-F]{2}[:-][0-9a-fA-F]{2}[:-]", "unix": "/(User|home|tmp|etc|var|opt|Application)", "windows": r"[a-zA-Z]:\\",
+    "share": r"\\\\", "email": r"@[^\s@]+\.",
+    "secret": rf"(?i)(key|secret|passwd|password|token|auth|author[iİı]zat[iİı]on|credent[iİı]al){_THEN}",
+    "id": rf"(?i)[iİı]d{_THEN}", "channel": "(?i)channel", "feishu": "(?i)ou_[0-9a-f]{16}",
+    "platform": "(u_|uid_)[0-9a-zA-Z_-]{16}",
+    "phone_cn": r"1[3-9]\p{Nd}{7}", "phone": r"\+\p{Nd}", "card": r"\p{Nd}{9}",
+}
 
 
 @mapper("pii_redaction_mapper")
@@ -81,15 +86,24 @@ def redacted(
         (mask_platform_open_ids, ("feishu", "platform"), channel_id_replacement),
         (mask_phones, ("phone_cn", "phone"), phone_replacement), (mask_id_cards, ("card",), id_card_replacement),
     ]
-    changes = [_change(name, put) for wanted, names, put in masks if wanted for name in names]
-    changes += [functools.partial(_pair(p).sub, put) for p, put in extra_patterns or []]
-
-    def redact(row: str) -> str:
-        for change in changes:
+    changes = [(name, _change(name, put)) for wanted, names, put in masks if wanted for name in names]
+    own = [functools.partial(_pair(p).sub, put) for p, put in extra_patterns or []]
+    plain = all(_PLACEHOLDER.fullmatch(put) for _, _, put in masks)
+    any_of = "|".join(_HINTS[name] if "(?i)" not in _HINTS[name] else f"({_HINTS[name]})" for name, _ in changes)
+    needy = pc.fill_null(pc.is_valid(text) if own or not changes else pc.match_substring_regex(text, any_of), False)
+    rows = text.filter(needy)
+    maybe = [pc.match_substring_regex(rows, _HINTS[name]).to_pylist() if plain else [True] * len(rows) for name, _ in changes]
+    made = []
+    for row, hints in zip(rows.to_pylist(), zip(*maybe, strict=True) if maybe else [()] * len(rows), strict=True):
+        for hint, (_, change) in zip(hints, changes, strict=True):
+            row = change(row) if hint else row
+        for change in own:
             row = change(row)
-        return row
+        made.append(row)
+    return pc.replace_with_mask(text, needy, pa.array(made, text.type)) if made else text
 
-    return rewrite(text, pc.is_valid(text) if extra_patterns else pc.match_substring_regex(text, _HINT), redact)
+
+_PLACEHOLDER = re.compile(r"(\\1)?\[[A-Z_]+\]")
 
 
 def _pair(pattern: str) -> "re.Pattern[str]":
