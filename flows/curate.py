@@ -39,7 +39,9 @@ def _worth_a_retry(_task: Any, _run: Any, state: Any) -> bool:
     return False
 
 
-RETRIED: dict[str, Any] = {"retries": 3, "retry_delay_seconds": [2, 10, 60], "retry_condition_fn": _worth_a_retry, "persist_result": False}
+RETRIED: dict[str, Any] = {
+    "retries": 3, "retry_delay_seconds": [2, 10, 60], "retry_condition_fn": _worth_a_retry, "persist_result": False,
+}
 
 
 @task(**RETRIED)
