@@ -19,9 +19,11 @@ def bounds(op: Operator, values: np.ndarray, told: Spread) -> Range:
     """Bounds at the 1st and 99th percentile, on the sides on which the filter decides by default; rounded outwards.
 
     Where more than 1 % of the rows share the least (or greatest) value, these rows are cut if they are at most 5 %.
-    A side that would remove nothing is left open.
+    A side that would remove nothing is left open. Where the number has no bounds to set (it holds or not): the default.
     """
     assert op.unit is not None and op.keep is not None
+    if not op.unit.suffix:
+        return op.keep
     low, high = _sides(op)
     whole = _whole(op)
     if told.min is None or told.max is None or told.p1 is None or told.p99 is None:
@@ -34,7 +36,7 @@ def bounds(op: Operator, values: np.ndarray, told: Spread) -> Range:
 def _whole(op: Operator) -> bool:
     """Whether the number is a count, so that its bounds are whole numbers."""
     assert op.unit is not None
-    return op.unit.suffix not in ("ratio", "score", "ppl")
+    return op.unit.suffix not in ("ratio", "score", "ppl", "value")
 
 
 def _inner(values: np.ndarray, least: float, low: float) -> float:
@@ -77,22 +79,24 @@ def suggestion(
     ]
     for step in steps:
         if step.kind == "filter":
-            lines.append(_step(step, chosen[step.number], told[step.number], removes[step.number]))
+            lines.append(_step(step, chosen[step.number], told[step.number], removes[step.number], text_key))
         elif step.kind == "mapper":
-            lines.append(f"  - {step.name}: {_flow(_given(step))}")
+            lines.append(f"  - {step.name}: {_flow(_given(step, text_key))}")
     return "\n".join(lines) + "\n" if not lines[-1].endswith("process:") else "\n".join(lines) + " []\n"
 
 
-def _step(step: Step, keep: Range, told: Spread, removes: tuple[int, int]) -> str:
+def _step(step: Step, keep: Range, told: Spread, removes: tuple[int, int], text_key: str = "text") -> str:
     if keep.min is None and keep.max is None:
         return f"  # - {step.name}: nothing lies far enough outside to be cut"
-    return f"  - {step.name}: {_flow(_given(step) | _settings(step, keep, told))}  # removes {share(*removes)}"
+    return f"  - {step.name}: {_flow(_given(step, text_key) | _settings(step, keep, told))}  # removes {share(*removes)}"
 
 
 def _settings(step: Step, keep: Range, told: Spread) -> dict[str, float]:
     """The bounds to write: those that cut; and on a side left open, where the operator's own would cut, the corpus's end."""
     op = step.op
     assert isinstance(op, Operator) and op.unit is not None and op.keep is not None
+    if not op.unit.suffix:
+        return {}
     assert told.min is not None and told.max is not None
     whole, low, high = _whole(op), keep.min, keep.max
     if low is None and op.keep.min is not None and op.keep.min > told.min:
@@ -102,9 +106,10 @@ def _settings(step: Step, keep: Range, told: Spread) -> dict[str, float]:
     return {f"{side}_{op.unit.suffix}": v for side, v in (("min", low), ("max", high)) if v is not None}
 
 
-def _given(step: Step) -> dict[str, object]:
+def _given(step: Step, text_key: str) -> dict[str, object]:
     """Settings that are not the default, and the column where it is another."""
-    return {k: v for k, v in step.settings.items() if v != step.op.settings[k].default}
+    column = {"text_key": step.text_key} if step.text_key != text_key else {}
+    return column | {k: v for k, v in step.settings.items() if v != step.op.settings[k].default}
 
 
 def _flow(values: Mapping[str, object]) -> str:

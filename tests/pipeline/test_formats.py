@@ -169,7 +169,8 @@ def test_two_types_become_the_one_that_holds_both(a, b, both):
 
 @pytest.mark.parametrize(("a", "b", "path", "words"), [
     (TEXT, NUMBER, "c", "column 'c' is text and a number"), (pa.list_(TEXT), pa.list_(NUMBER), "c[]", "is text and a number"),
-    (pa.struct([("x", TEXT)]), pa.struct([("x", pa.bool_())]), "c.x", "is text and true/false"), (pa.list_(TEXT), pa.struct([]), "c", "is a list and an object"),
+    (pa.struct([("x", TEXT)]), pa.struct([("x", pa.bool_())]), "c.x", "is text and true/false"), (pa.struct([]), TEXT, "c", "is an object and text"),
+    (TEXT, pa.binary(), "c", "is text and binary"), (pa.date32(), pa.timestamp("us"), "c", "is date32"), (NUMBER, pa.bool_(), "c", "is a number and true/false"), (pa.list_(TEXT), pa.struct([]), "c", "is a list and an object"),
 ])
 def test_types_that_nothing_holds_are_named_with_the_place_where_they_part(a, b, path, words):
     with pytest.raises(schemas.ConflictError, match=words.replace("[", r"\[")) as e:
@@ -242,6 +243,13 @@ def test_rows_whose_text_is_no_text_are_broken_and_the_others_stay():
         rows.misspelt(given_rows, lambda i: f"row {i}", tolerate=False)
     fine = rows.Rows("s", pa.RecordBatch.from_pydict({"t": ["é"]}), np.arange(1))
     assert rows.misspelt(fine, str, tolerate=True) is fine
+
+
+@pytest.mark.parametrize("schema", [pa.schema([]), pa.schema([("t", TEXT), ("n", NUMBER)])])
+def test_a_break_in_a_file_is_one_row_of_nulls_whatever_the_columns(schema):
+    told = rows.broken_row("s", 17, "truncated", schema)
+    assert (told.columns.num_rows, told.positions.tolist(), told.errors) == (1, [17], {0: "truncated"})
+    assert told.columns.schema.names == schema.names and all(c.null_count == 1 for c in told.columns.columns)
 
 
 def test_every_float_inside_a_column_is_found():

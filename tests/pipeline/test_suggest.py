@@ -1,5 +1,6 @@
 """Bounds to start from: which side, how far, how rounded; and the recipe's text, which YAML reads back."""
 
+import json
 import math
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from tamis.operators import catalog
 from tamis.operators.base import CONFIDENCE, COUNT, RATIO, Range, Unit
-from tamis.pipeline import steps
+from tamis.pipeline import analyze, recipe, steps
 from tamis.pipeline.reporting import numbers, suggest
 
 
@@ -42,7 +43,7 @@ def test_a_bound_is_rounded_down_to_three_digits_and_of_counts_to_a_whole_number
 @given(st.floats(-1e9, 1e9), st.booleans())
 def test_rounding_goes_down_and_not_far(value, whole):
     told = suggest._rounded(value, whole)
-    assert told <= value + 1e-6 * abs(value) + 1e-12
+    assert told <= value + 1e-6 * max(abs(value), float(whole)) + 1e-12
     assert value - told <= max(0.0101 * abs(value), 1.0 if whole else 0.0) + 1e-9
     assert suggest._rounded(told, whole) == pytest.approx(told)
 
@@ -61,7 +62,7 @@ def test_the_sides_are_those_on_which_the_default_can_exclude_something(keep, un
     assert suggest._sides(op(keep, unit)) == sides
 
 
-@pytest.mark.parametrize(("unit", "whole"), [(COUNT, True), (RATIO, False), (CONFIDENCE, False), (Unit("perplexity", "ppl"), False)])
+@pytest.mark.parametrize(("unit", "whole"), [(COUNT, True), (RATIO, False), (CONFIDENCE, False), (Unit("perplexity", "ppl"), False), (Unit("value", "value"), False)])
 def test_counts_are_whole(unit, whole):
     assert suggest._whole(op(Range(), unit)) is whole
 
@@ -88,9 +89,9 @@ def test_the_text_is_a_recipe():
     chosen = [built("text_length_filter"), built("alphanumeric_filter", 2, tokenization=True), built("fix_unicode_mapper", 3),
               built("document_deduplicator", 4)]
     ranges = {1: Range(12.0, 990.0), 2: Range()}
-    text = suggest.suggestion(chosen, ranges, {1: told, 2: told}, {1: (5, 1000), 2: (0, 1000)}, ["a b.jsonl", "ü"], "body")
+    text = suggest.suggestion(chosen, ranges, {1: told, 2: told}, {1: (5, 1000), 2: (0, 1000)}, ["a b.jsonl", "ü"], "text")
     read = yaml.safe_load(text)
-    assert read == {"project_name": "suggested", "dataset_path": ["a b.jsonl", "ü"], "export_path": "outputs/suggested", "text_keys": "body",
+    assert read == {"project_name": "suggested", "dataset_path": ["a b.jsonl", "ü"], "export_path": "outputs/suggested", "text_keys": "text",
                     "process": [{"text_length_filter": {"min_len": 12, "max_len": 990}}, {"fix_unicode_mapper": {}}]}
     assert "  - text_length_filter: {min_len: 12, max_len: 990}  # removes 0.5%\n" in text
     assert "  # - alphanumeric_filter: nothing lies far enough outside to be cut\n" in text
@@ -104,7 +105,7 @@ def test_no_steps_are_an_empty_list():
 
 def test_settings_that_were_given_are_written_again():
     step = built("alphanumeric_filter", tokenization=False)
-    assert suggest._given(step) == {}
+    assert suggest._given(step, "text") == {} and suggest._given(step, "body") == {"text_key": "text"}
     other = built("word_repetition_filter", rep_len=7)
     line = suggest._step(other, Range(None, 0.25), numbers.spread(np.array([0.0, 0.1, 0.9])), (1, 3))
     assert line == "  - word_repetition_filter: {rep_len: 7, max_ratio: 0.25}  # removes 33.3%"
@@ -130,3 +131,21 @@ def test_a_side_left_open_gets_the_end_of_the_corpus_where_the_default_would_cut
 def test_values_are_written_so_that_yaml_reads_them(value, told):
     assert suggest._value(value) == told
     assert yaml.safe_load(told) == (list(value) if isinstance(value, tuple | frozenset) else value)
+
+
+def test_a_recipe_s_columns_and_fields_are_kept_in_what_is_suggested(tmp_path):
+    """A step on another column names it, a field of fractions gets fractions, and what holds or not has no bounds to set."""
+    rows = [{"text": "a b", "title": "x" * (5 + i % 40), "score": i / 200, "lang": "de" if i < 4 else "en"} for i in range(200)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    steps_ = [{"text_length_filter": {"text_key": "title"}}, {"specified_numeric_field_filter": {"field_key": "score"}},
+              {"specified_field_filter": {"field_key": "lang", "target_value": ["en"]}}, {"whitespace_normalization_mapper": {"text_key": "title"}}]
+    words = {"dataset_path": str(tmp_path / "a.jsonl"), "np": 1, "process": steps_}
+    (tmp_path / "r.yaml").write_text(json.dumps(words))
+    told = analyze.analyze(tmp_path / "r.yaml", tmp_path / "out")
+    again = recipe.load(tmp_path / "out" / "suggested.yaml")
+    written = yaml.safe_load(told.suggestion)["process"]
+    assert written[0]["text_length_filter"]["text_key"] == "title" and written[3] == {"whitespace_normalization_mapper": {"text_key": "title"}}
+    assert written[1] == {"specified_numeric_field_filter": {"field_key": "score", "min_value": 0.005, "max_value": 0.985}}
+    assert written[2] == {"specified_field_filter": {"field_key": "lang", "target_value": ["en"]}}
+    assert "target_value: [\"en\"]}  # removes 2.0%" in told.suggestion
+    assert next(iter(again.process)).text_key == "title"
