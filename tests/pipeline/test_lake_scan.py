@@ -174,3 +174,22 @@ def test_draws_alone_are_read_of_a_child_with_many_row_groups(tmp_path: Path) ->
     assert (number["parent.parquet"], number["wrong.parquet"]) not in watched.after["content"]
     content = next(x for x in scanned.lines if x.stage == "content")
     assert content.rows < 40_000 + 2 * 44 * 20 + 1
+
+
+def test_a_permuted_column_passes_bounds_and_lsh_ensemble_and_not_the_proof(tmp_path: Path) -> None:
+    """Column-wise containment is not row-wise: the documented weakness of per-column systems."""
+    from datasketch import MinHash, MinHashLSHEnsemble
+
+    lake = plant(17, bases=1)
+    write(Lake({n: lake.tables[n] for n in ("base0", "base0_permuted")}), tmp_path / "lake", 17)
+    scanned, watched = scan((tmp_path / "lake").resolve(), tmp_path / "work")
+    assert watched.after["minmax"] == {(0, 1), (1, 0)} and named(scanned) == set()
+    for name in ("id", "day", "note", "at"):
+        made = {}
+        for table in ("base0", "base0_permuted"):
+            values = {str(v).encode() for v in lake.tables[table].column(name).to_pylist()}
+            made[table] = MinHash(num_perm=64, seed=1), len(values)
+            made[table][0].update_batch(sorted(values))
+        index = MinHashLSHEnsemble(threshold=1.0, num_perm=64, num_part=2)
+        index.index([(t, *sketch) for t, sketch in made.items()])
+        assert "base0" in set(index.query(*made["base0_permuted"]))
