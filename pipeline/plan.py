@@ -77,7 +77,7 @@ class Plan:
 
 def make(recipe: Recipe) -> Plan:
     """Prove the recipe. Raises RecipeError with every mistake that can be seen without reading the data."""
-    if any(step.kind == "tables" for step in recipe.process):
+    if any(step.kind == "table" for step in recipe.process):
         return _of_tables(recipe)
     try:
         sources = tuple(corpus.discover(list(recipe.dataset_path), base=_base(recipe), suffixes=recipe.suffixes))
@@ -95,7 +95,7 @@ def make(recipe: Recipe) -> Plan:
 def _of_tables(recipe: Recipe) -> Plan:
     """The plan of a recipe whose dataset is a lake of tables: one stage, which plans itself (lake/run_lake.py)."""
     if len(recipe.process) != 1:
-        step = next(s for s in recipe.process if s.kind == "tables")
+        step = next(s for s in recipe.process if s.kind == "table")
         raise RecipeError(f"{_where(recipe, step)}: it works on tables, the other steps on rows: it must be the only step")
     folder = _base(recipe) / Path(recipe.dataset_path[0].removeprefix("file://")).expanduser()
     if len(recipe.dataset_path) != 1 or not folder.is_dir():

@@ -106,7 +106,7 @@ def declared_settings(op: Operator | Selector) -> dict[str, tuple[Any, Any]]:
     wanted = {s.name: (s.annotation, s.default) for s in op.settings.values()}
     if isinstance(op, Selector):
         return wanted if "field" in op.needs else wanted | _BUDGET  # what a field selector picks, its own settings say
-    if op.kind == "tables":
+    if op.kind == "table":
         return wanted
     wanted["text_key"] = (str | None, None)
     if op.unit is not None and op.keep is not None:
