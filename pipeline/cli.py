@@ -291,5 +291,6 @@ _INTERRUPTED = 130
 
 _TITLES: dict[str, Any] = {
     "ReadError": "The data cannot be read", "OperatorError": "An operator failed", "SelectionError": "The selection cannot be made",
-    "LostRowError": "Rows were lost, which is a bug of tamis, please report it", "StaleError": "The workspace is in the way", "GuardError": "A guard stopped the run", "LostWorkerError": "A worker was lost",
+    "LostRowError": "Rows were lost, which is a bug of tamis, please report it", "StaleError": "The workspace is in the way",
+    "GuardError": "A guard stopped the run", "LostWorkerError": "A worker was lost",
 }

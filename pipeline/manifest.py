@@ -35,7 +35,8 @@ def build(plan: Plan, records: list[Mapping[str, Any]], timing: list[Mapping[str
     born = sum(record.get("born", 0) for record in records)
     if rows_in + born != export["rows"] + left:
         lost = rows_in + born - export["rows"] - left
-        raise LostRowError(f"{rows_in} rows were read, {born} more made of them, {export['rows']} exported, {left} are in the ledger: "
+        raise LostRowError(f"{rows_in} rows were read, {born} more made of them, {export['rows']} exported, "
+                           f"{left} are in the ledger: "
                            f"{lost} are lost")
     lines = sum(f["rows"] for f in export["ledger"])
     if lines != left:
@@ -45,7 +46,8 @@ def build(plan: Plan, records: list[Mapping[str, Any]], timing: list[Mapping[str
         "seed": plan.recipe.seed, "notes": list(plan.recipe.notes),
         "inputs": [{"source": s.source, "path": corpus.shown(s.url), "bytes": s.bytes, "digest": s.digest} for s in plan.sources],
         "models": [p.describe() for stage in plan.stages for pins in stage.pins for p in pins],
-        "rows_in": rows_in, "rows_born": born, "rows_out": export["rows"], "rows_left": left, "content_hash": export["content_hash"],
+        "rows_in": rows_in, "rows_born": born, "rows_out": export["rows"], "rows_left": left,
+        "content_hash": export["content_hash"],
         "steps": steps, "shards": export["shards"], "ledger": export["ledger"], "kept": export["kept"],
         "stages": [{"stage": s.index, "kind": s.kind, "fingerprint": s.fingerprint} for s in plan.stages],
         "versions": versions(), "engine": plan.recipe.engine, "timing": [dict(t) for t in timing],

@@ -28,7 +28,9 @@ from .resources import Pin
 from .steps import Step
 from .workspace import LAYOUT, Place
 
-STAGE_OF = {"filter": "rows", "mapper": "rows", "deduplicator": "dedup", "trimmer": "trim", "embedder": "embed", "selector": "select"}
+STAGE_OF = {
+    "filter": "rows", "mapper": "rows", "deduplicator": "dedup", "trimmer": "trim", "embedder": "embed", "selector": "select",
+}
 
 
 @dataclass(frozen=True)

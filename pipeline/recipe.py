@@ -259,12 +259,14 @@ def _recipe(
 ) -> Recipe:
     paths = values["dataset_path"]
     return Recipe(
-        name=name, project_name=values["project_name"] or Path(name).stem, dataset_path=(paths,) if isinstance(paths, str) else tuple(paths),
+        name=name, project_name=values["project_name"] or Path(name).stem,
+        dataset_path=(paths,) if isinstance(paths, str) else tuple(paths),
         export_path=values["export_path"], workers=values["np"], text_keys=text_keys,
         suffixes=(values["suffixes"],) if isinstance(values["suffixes"], str) else tuple(values["suffixes"]),
         process=process, seed=values["seed"], engine=values["engine"],
         set_aside=values["on_error"]["set_aside"] if isinstance(values["on_error"], dict) else None,
-        guards=dict(values["guards"]), work_dir=values["work_dir"], export_type=values["export_type"] or _type_of_file(values["export_path"]) or "parquet",
+        guards=dict(values["guards"]), work_dir=values["work_dir"],
+        export_type=values["export_type"] or _type_of_file(values["export_path"]) or "parquet",
         export_shard_size=values["export_shard_size"], keep_stats=values["keep_stats_in_res_ds"],
         batch_rows=values["batch_rows"], spark_master=values["spark_master"], folder=folder,
         compat=values["compat"], allow_code=values["allow_code"], notes=tuple(notes), asked=words,
@@ -291,7 +293,9 @@ def words(recipe: Recipe) -> dict[str, Any]:
         "export_type": recipe.export_type, "export_shard_size": recipe.export_shard_size,
         "keep_stats_in_res_ds": recipe.keep_stats, "batch_rows": recipe.batch_rows,
         **({"compat": recipe.compat} if recipe.compat else {}), **({"allow_code": True} if recipe.allow_code else {}),
-        **{k: v for k, v in (("work_dir", recipe.work_dir), ("spark_master", recipe.spark_master), ("guards", dict(recipe.guards))) if v}, "process": process,
+        **{k: v for k, v in (("work_dir", recipe.work_dir), ("spark_master", recipe.spark_master),
+                             ("guards", dict(recipe.guards))) if v},
+        "process": process,
     }
 
 

@@ -170,7 +170,8 @@ def build(
         if key not in wanted and (key in IGNORED or (op.name != name and key in data_juicer.ENGINE_SETTINGS)):
             notes.append(f"{key!r} is Data-Juicer's and steers its engine; ignored")
         elif key not in wanted:
-            wrong.append(f"unknown setting {key!r}.{did_you_mean(str(key), wanted) or ' It takes: ' + ', '.join(sorted(wanted)) + '.'}")
+            takes = did_you_mean(str(key), wanted) or f" It takes: {', '.join(sorted(wanted))}."
+            wrong.append(f"unknown setting {key!r}.{takes}")
     for key, (annotation, default) in wanted.items():
         if key not in given and default is inspect.Parameter.empty:
             wrong.append(f"{key} must be given ({in_words(annotation)})")

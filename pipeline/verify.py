@@ -105,7 +105,8 @@ def _sums(run: Finished, books: _Books) -> Iterator[Finding]:
     rows = told["rows_in"] + told.get("rows_born", 0)
     if kept + left != rows:
         wrong.append(f"{rows:,} rows were read or made of them, but kept and ledger together have {kept + left:,} lines")
-    yield _verdict(wrong, f"{kept:,} kept + {left:,} in the ledger = {rows:,} rows {'read or made of them' if told.get('rows_born') else 'read'}.")
+    came = "read or made of them" if told.get("rows_born") else "read"
+    yield _verdict(wrong, f"{kept:,} kept + {left:,} in the ledger = {rows:,} rows {came}.")
     ids = np.concatenate([books.kept.column(ID).to_numpy(), books.ledger.column(ID).to_numpy()])
     names, counts = np.unique(ids, return_counts=True)
     twice = names[counts > 1]

@@ -129,7 +129,8 @@ class _Writer:
         left = pa.Table.from_batches(self.left, ledger.SCHEMA)
         write_narrow(self.folder, "stats", self.part, pa.Table.from_batches(self.stats, self.numbers))
         write_narrow(self.folder, "ledger", self.part, left)
-        counts = {"rows_out": self.rows_out, "left": len(left), "bytes_out": self.bytes_out, "pieces": self.piece, "born": self.born}
+        counts = {"rows_out": self.rows_out, "left": len(left), "bytes_out": self.bytes_out, "pieces": self.piece}
+        counts["born"] = self.born
         return counts | {"by": by_step(left), "changed": {str(k): n for k, n in self.changed.items()}}
 
 
