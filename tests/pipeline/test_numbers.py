@@ -93,6 +93,13 @@ def test_a_few_whole_numbers_have_a_bin_each_and_a_bound_between_two_of_them_mov
     assert h.stays.tolist() == [0, 2, 0, 1] and h.left.tolist() == [1, 0, 0, 0]
 
 
+def test_a_bound_among_many_whole_numbers_is_a_border():
+    values = np.arange(0, 1000)
+    h = binned(values, [333, 667], (values < 333) | (values > 667))
+    assert {333, 667} <= set(h.edges.tolist()) and len(h.edges) == numbers.BINS + 1
+    assert (h.left[h.edges[:-1] < 333] > 0).all() and not h.stays[h.edges[:-1] < 333].any()
+
+
 def test_whole_numbers_have_a_bin_each_up_to_the_number_of_bins():
     assert len(binned([0, numbers.BINS - 1]).stays) == numbers.BINS
     wide = binned([0, numbers.BINS])

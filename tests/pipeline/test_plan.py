@@ -197,3 +197,17 @@ def test_data_is_looked_for_here_and_then_beside_the_recipe(home, monkeypatch):
     (home / "other" / "data" / "mine.jsonl").write_text(ROWS[0])
     assert [s.source for s in plan.make(recipe.load(home / "r.yaml")).sources] == ["mine.jsonl"]
     assert first
+
+
+@pytest.mark.parametrize("pattern", ["data", "data/*.jsonl", "d?ta/a.jsonl"])
+def test_a_path_that_leads_somewhere_from_here_is_not_looked_for_beside_the_recipe(home, monkeypatch, pattern):
+    """Both folders have such a file; from a third place only the one beside the recipe leads anywhere."""
+    other, third = home / "other", home / "third"
+    (other / "data").mkdir(parents=True)
+    third.mkdir()
+    (other / "data" / "a.jsonl").write_text('{"text": "beside the recipe"}\n')
+    (other / "r.yaml").write_text(YAML.replace("dataset_path: data", f"dataset_path: {pattern}").replace("tables}", f"{home}/tables}}"))
+    asked = recipe.load(other / "r.yaml")
+    assert [s.url for s in plan.make(asked).sources] == [str(home / "data" / "a.jsonl")]
+    monkeypatch.chdir(third)
+    assert [s.url for s in plan.make(asked).sources] == [str(other / "data" / "a.jsonl")]
