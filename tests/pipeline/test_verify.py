@@ -90,6 +90,36 @@ def test_a_duplicate_of_nobody_or_of_a_row_that_had_left_before(run, other):
     assert "neither kept nor left later" in failures(run)
 
 
+def test_a_duplicate_of_a_row_that_left_at_the_same_step(run):
+    """Of itself, say: nothing of the cluster would stay."""
+    def change(t: pa.Table) -> pa.Table:
+        itself = pc.if_else(pc.is_valid(t.column("kept_id")), t.column(ID), None)
+        return t.set_column(t.schema.get_field_index("kept_id"), "kept_id", itself)
+
+    rewrite(run, "ledger", change)
+    assert "neither kept nor left later" in failures(run)
+
+
+def test_the_last_kept_line_of_a_shard_is_gone(run):
+    rewrite(run, "kept", lambda t: t.filter(pc.less(t.column("row"), pc.max(t.column("row")))))
+    assert "do not number its 30 rows" in failures(run) and "kept has 29 lines, the manifest says 30" in failures(run)
+
+
+def test_kept_lines_of_a_shard_that_the_manifest_does_not_name(run):
+    rewrite(run, "kept", lambda t: t.set_column(t.schema.get_field_index("shard"), "shard", pa.array(["data/other.parquet"] * len(t))))
+    assert "kept rows are said to lie in data/other.parquet, which the manifest does not name" in failures(run)
+
+
+def test_rows_that_were_cut_into_several_are_counted(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "one two three four"}\n{"text": "x"}\n')
+    told = planted.run({"dataset_path": str(tmp_path / "a.jsonl"), "export_path": str(tmp_path / "out"), "np": 1,
+                        "process": [{"text_chunk_mapper": {"max_len": 8, "split_pattern": " "}}, {"text_length_filter": {"min_len": 3}}]})
+    assert told["rows_born"] > 0
+    found = verify.check(tmp_path / "out")
+    assert {f.level for f in found} == {"ok"}
+    assert any(f.text.endswith(f"= {2 + told['rows_born']} rows read or made of them.") for f in found)
+
+
 def test_kept_lines_that_point_to_one_row(run):
     def change(t: pa.Table) -> pa.Table:
         return t.set_column(t.schema.get_field_index("row"), "row", pa.array([0] * len(t), pa.int64()))
