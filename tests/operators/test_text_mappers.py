@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tamis.operators.kernels.codepoints import spread
 from tamis.operators.kernels.special_characters import SPECIAL
-from tamis.operators.mappers import latex, punctuation, redaction, replacing, sentences, source_code, tables, words
+from tamis.operators.mappers import latex, punctuation, redaction, replacing, rewriting, sentences, source_code, tables, words
 
 HEADING = "|".join(
     rf"\\\b{name}\b\*?(?:\[(.*?)\])?\{{(.*?)\}}"
@@ -183,3 +183,8 @@ def test_redaction_of_ones_own_and_of_less() -> None:
         redaction.redacted(column([]), extra_patterns=[["(", ""]])
     long = "x" * 200_000 + "@"
     assert redaction.redacted(column([long + " 1.2.3.4"]))[0].as_py() == long + " [IP_REDACTED]"
+
+
+@pytest.mark.parametrize(("pattern", "is_simple"), [(r"\d+", True), ("[aeiou]", True), ("a", True), (r"(\w+) (\w+)", False), ("a+b*", False)])
+def test_only_patterns_that_cannot_blow_up_run_without_a_clock(pattern: str, is_simple: bool) -> None:
+    assert rewriting.simple(pattern) is is_simple
