@@ -1,5 +1,6 @@
 """Vectors of the rows that stand, part by part: a stage of its own, so that it can run where the accelerator is."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,16 +53,10 @@ class EmbedTask:
         assert isinstance(op, Operator)
         handed = resources.load(self.pins)
         where, key = f"step {self.step.number} ({self.step.name}), part {part}", self.step.text_key
+        ids, whole = _of_part(self.before, part, key, where)
         # a piece is a matter of the rows alone, not of batches or workers: so is what shares a pass through the model with what
-        read, rows = [], 0
-        for batch in self.before.read(part, [key]):
-            read.append((batch.column(ID), texts(batch, key, where)))
-            rows += len(batch)
-            if rows >= (piece + 1) * PIECE:
-                break
-        ids = pa.chunked_array([i for i, _ in read], pa.int64()).slice(piece * PIECE, PIECE)
+        ids, text = ids.slice(piece * PIECE, PIECE), whole.slice(piece * PIECE, PIECE).combine_chunks()
         # a row without this column stays, as one that says nothing
-        text = pa.chunked_array([t for _, t in read], pa.string()).slice(piece * PIECE, PIECE).combine_chunks()
         text = pc.fill_null(text, "")
         try:
             vectors = op.function(text, **self.step.settings, **handed)
@@ -71,6 +66,13 @@ class EmbedTask:
         table = pa.table({ID: ids, "vector": half(vectors), "num_embedding_tokens": pa.array(tokens, pa.int64())})
         write_table(piece_file(self.folder, part, piece), table)
         return len(table)
+
+
+@functools.lru_cache(maxsize=1)  # the next piece is mostly of the same part
+def _of_part(before: Lineage, part: int, key: str, where: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Ids and texts of the rows of a part that still stand."""
+    read = [(batch.column(ID), texts(batch, key, where)) for batch in before.read(part, [key])]
+    return pa.chunked_array([i for i, _ in read], pa.int64()), pa.chunked_array([t for _, t in read], pa.string())
 
 
 def piece_file(folder: StageFolder, part: int, piece: int) -> Path:
