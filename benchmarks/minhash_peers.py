@@ -19,10 +19,9 @@ import xxhash
 
 from tamis.operators.dedup.bands import balanced_bands
 from tamis.operators.dedup.components import components
-from tamis.operators.dedup.edges import Edges, grouped, joined, link, lists
+from tamis.operators.dedup.edges import Edges, joined, link, lists, shared
 from tamis.operators.dedup.minhash import minhash_keys
 from tamis.operators.dedup.shingles import shingle_sets
-from tamis.operators.kernels.buckets import flat
 
 WINDOW = 5
 Find = Callable[[pa.Array, float, int, int], np.ndarray]
@@ -43,7 +42,7 @@ def _removed(edges: Edges, n: int) -> np.ndarray:
 
 def tamis_verified(text: pa.Array, threshold: float, permutations: int, workers: int) -> np.ndarray:
     keys = _halves(lambda part: minhash_keys(part, jaccard_threshold=threshold, num_permutations=permutations), text, workers)
-    buckets, suspect = grouped(*flat(*lists(keys))), np.zeros(len(text), bool)
+    buckets, suspect = shared(lists(keys)), np.zeros(len(text), bool)
     suspect[buckets.rows] = True
     sets = _halves(shingle_sets, pc.if_else(pa.array(suspect), text, pa.scalar(None, text.type)), workers)
     return _removed(joined(buckets, lists(sets), threshold), len(text))

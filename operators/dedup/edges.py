@@ -83,7 +83,21 @@ def grouped(keys: np.ndarray, rows: np.ndarray) -> Buckets:
 
     Cost: 2 to 4 bytes a key, and 32 for each that is shared.
     """
-    keys, rows = kernels.repeated(keys, rows)
+    at = kernels.repeated(keys)
+    return _sorted(keys[at], rows[at])
+
+
+def shared(keys: Lists) -> Buckets:
+    """The buckets of the rows of `keys` as `lists` gives them: those of `grouped`, without a table of their rows."""
+    values, start, end = keys
+    if not len(start) or (start[1:] != end[:-1]).any():
+        return grouped(*kernels.flat(values, start, end))
+    values = values[start[0] : end[-1]]
+    at = kernels.repeated(values)
+    return _sorted(values[at], kernels.owners(end - start[0], at))
+
+
+def _sorted(keys: np.ndarray, rows: np.ndarray) -> Buckets:
     order = np.argsort(keys)
     return Buckets(*kernels.runs(keys[order], rows[order]))
 
@@ -94,7 +108,7 @@ def suspects(keys: pa.ListArray) -> np.ndarray:
     Null: false. Cost: 16 bytes a key, and 32 for each that is shared.
     """
     marks = np.zeros(len(keys), bool)
-    marks[grouped(*kernels.flat(*lists(keys))).rows] = True
+    marks[shared(lists(keys)).rows] = True
     return marks
 
 
@@ -109,7 +123,7 @@ def link(keys: pa.ListArray, sets: pa.ListArray | None, threshold: float = 1.0) 
     """
     if sets is not None and len(sets) != len(keys):
         raise ValueError(f"{len(keys)} rows of keys, {len(sets)} of sets")
-    found = grouped(*kernels.flat(*lists(keys)))
+    found = shared(lists(keys))
     if sets is None:
         _check(threshold)
         return ascending(*spanned(found, np.arange(len(keys))))

@@ -7,10 +7,11 @@ so that what is found does not depend on how the keys were cut into partitions.
 import numpy as np
 from numba import njit
 
-from .digest import SEED, absorbed, mixed
+from .digest import M1, SEED, absorbed, mixed
 from .jaccard import similarity
 from .unionfind import root, unite
 
+_3, _7 = np.uint64(3), np.uint64(7)
 SHORT = 24  # runs up to this long are sorted by insertion
 
 
@@ -27,31 +28,41 @@ def flat(values: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.nda
 
 
 @njit(cache=True, nogil=True)
-def repeated(keys: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(keys uint64, rows int64), in their order: every key that occurs twice or more, and a few that do not.
+def repeated(keys: np.ndarray) -> np.ndarray:
+    """int64[m], ascending: the places of every key that occurs twice or more, and of a few that do not.
 
-    Two bits count the keys of each of 8 to 16 slots a key; most keys of a corpus are alone and never get sorted.
+    One bit for each of 8 to 16 slots a key says that a key was there, another that one more was: tables small enough for
+    a near cache. Most keys of a corpus are alone and never get sorted.
     """
     bits = 3
     while (1 << bits) < 8 * len(keys):
         bits += 1
-    shift = np.uint64(64 - bits)
-    counts = np.zeros(1 << (bits - 2), np.uint8)
-    many = 0
+    shift, met = np.uint64(64 - bits), 0
+    once, twice = np.zeros(1 << (bits - 3), np.uint8), np.zeros(1 << (bits - 3), np.uint8)
     for k in range(len(keys)):
-        slot = np.int64(mixed(keys[k]) >> shift)
-        place = np.uint8(2 * (slot & 3))
-        seen = (counts[slot >> 2] >> place) & 3
-        if seen < 2:
-            counts[slot >> 2] += np.uint8(1) << place
-        many += 1 if seen == 2 else 2 * seen  # the second to come brings the first along
-    found, owners, filled = np.empty(many, np.uint64), np.empty(many, np.int64), 0
+        slot = (keys[k] * M1) >> shift
+        place, bit = slot >> _3, np.uint8(1) << np.uint8(slot & _7)
+        if once[place] & bit:
+            twice[place] |= bit
+            met += 1
+        once[place] |= bit
+    found, filled = np.empty(2 * met + 1, np.int64), 0  # the second of a slot brings the first along
     for k in range(len(keys)):
-        slot = np.int64(mixed(keys[k]) >> shift)
-        if (counts[slot >> 2] >> np.uint8(2 * (slot & 3))) & 3 >= 2:
-            found[filled], owners[filled] = keys[k], rows[k]
-            filled += 1
-    return found[:filled], owners[:filled]
+        slot = (keys[k] * M1) >> shift
+        found[filled] = k
+        filled += np.int64((twice[slot >> _3] >> np.uint8(slot & _7)) & 1)
+    return found[:filled].copy()
+
+
+@njit(cache=True, nogil=True)
+def owners(end: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """int64[m]: the row of each of `places` (ascending), where row i ends before the place `end[i]` and i + 1 begins at it."""
+    rows, row = np.empty(len(places), np.int64), 0
+    for k in range(len(places)):
+        while end[row] <= places[k]:
+            row += 1
+        rows[k] = row
+    return rows
 
 
 @njit(cache=True, nogil=True)

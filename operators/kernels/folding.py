@@ -54,7 +54,7 @@ def decoded(data: np.ndarray, i: int, end: int) -> tuple[np.int64, int]:
 
 
 @njit(cache=True, nogil=True)
-def _put(out: np.ndarray, n: int, point: int) -> int:
+def put(out: np.ndarray, n: int, point: int) -> int:
     """Write `point` in UTF-8 at `out[n]`; answers where it ends."""
     if point < 0x80:
         out[n] = point
@@ -86,7 +86,7 @@ def fold(data: np.ndarray, start: int, end: int, table: np.ndarray, out: np.ndar
                 out[n + k] = data[i + k]
             n += size
         elif new != DROP:
-            n = _put(out, n, np.int64(new))
+            n = put(out, n, np.int64(new))
         i += size
     return n
 
@@ -109,7 +109,7 @@ def lower(data: np.ndarray, start: int, end: int, table: np.ndarray, out: np.nda
             i += 1 if load64(out, i) & _TOPS else 8
             continue
         point, size = decoded(out, i, n)
-        if point < len(table) and table[point] != point and _put(out, i, np.int64(table[point])) != i + size:
+        if point < len(table) and table[point] != point and put(out, i, np.int64(table[point])) != i + size:
             return fold(data, start, end, table, out)
         i += size
     return n

@@ -53,14 +53,28 @@ def _lower_minima(typingctx: Any, hashes: Any, count: Any, a: Any, b: Any, minim
 
 
 @njit(cache=True, nogil=True)
-def permutations(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """(a, b) uint32 of the first `count` permutations, padded to whole blocks. Number k is the same for any count."""
-    padded = -(-count // BLOCK) * BLOCK
-    a, b = np.empty(padded, np.uint32), np.empty(padded, np.uint32)
-    for k in range(padded):
-        h = mixed(np.uint64(k + 1) * SEED)
-        a[k], b[k] = np.uint32(h >> _32) | np.uint32(1), np.uint32(h & np.uint64(0xFFFFFFFF))
+def permutations(bands: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """(a, b) uint32 of `bands` times `rows` permutations, padded to whole blocks. Number k is the same for any count.
+
+    The one of minimum r of band i, number i * rows + r, stands at r * bands + i: so bands are hashed side by side.
+    """
+    padded = -(-bands * rows // BLOCK) * BLOCK
+    a, b = np.ones(padded, np.uint32), np.zeros(padded, np.uint32)
+    for i in range(bands):
+        for r in range(rows):
+            h = mixed(np.uint64(i * rows + r + 1) * SEED)
+            a[r * bands + i], b[r * bands + i] = np.uint32(h >> _32) | np.uint32(1), np.uint32(h & np.uint64(0xFFFFFFFF))
     return a, b
+
+
+@njit(cache=True, nogil=True)
+def _upper_halves(hashes: np.ndarray, short: np.ndarray) -> np.uint64:
+    """Write the upper halves of `hashes` to `short`; answers the smallest hash."""
+    least = ~np.uint64(0)
+    for i in range(len(hashes)):
+        short[i] = hashes[i] >> _32
+        least = min(least, hashes[i])
+    return least
 
 
 @njit(cache=True, nogil=True)
@@ -74,29 +88,34 @@ def band_keys(
     """
     n = len(texts.start)
     scratch = scratch_for(texts)
-    a, b = permutations(bands * rows)
-    minima, short = np.empty(len(a), np.uint32), np.empty(len(scratch[2]), np.uint32)
+    a, b = permutations(bands, rows)
+    minima, short = np.empty(len(a), np.uint32), np.empty(len(scratch.shingles), np.uint32)
     keys, ends = np.empty(n * bands, np.uint64), np.zeros(n + 1, np.int64)
     smallest, filled = np.full(n, ~np.uint64(0)), 0
     for row in range(n):
         count = shingle_row(texts, row, how, tables, scratch)
         if count > 0:
-            least = smallest[row]
-            for i in range(count):
-                short[i] = scratch[2][i] >> _32
-                least = min(least, scratch[2][i])
-            smallest[row] = least
+            smallest[row] = _upper_halves(scratch.shingles[:count], short[:count])
             minima[:] = np.uint32(0xFFFFFFFF)
             for first in range(0, len(a), BLOCK):
                 _lower_minima(short, count, a, b, minima, first)
-            for band in range(bands):
-                h = SEED + np.uint64(band)
-                for k in range(band * rows, band * rows + rows):
-                    h = absorbed(h, np.uint64(minima[k]))
-                keys[filled] = mixed(h)
-                filled += 1
+            _hash_bands(minima, rows, keys[filled : filled + bands])
+            filled += bands
         ends[row + 1] = filled
     return keys[:filled], ends, smallest
+
+
+@njit(cache=True, nogil=True)
+def _hash_bands(minima: np.ndarray, rows: int, keys: np.ndarray) -> None:
+    bands = len(keys)
+    for i in range(bands):
+        keys[i] = SEED + np.uint64(i)
+    for r in range(rows):
+        some = minima[r * bands : r * bands + bands]
+        for i in range(bands):
+            keys[i] = absorbed(keys[i], np.uint64(some[i]))
+    for i in range(bands):
+        keys[i] = mixed(keys[i])
 
 
 @njit(cache=True, nogil=True)
@@ -135,13 +154,13 @@ def shingle_sets(
     """(shingle hashes uint64, offsets int64[n + 1]): each valid row's, sorted and distinct."""
     n = len(texts.start)
     scratch = scratch_for(texts)
-    found = scratch[2]
+    found = scratch.shingles
     count_by_slot = np.empty(2 * len(found) + 2, np.int64)
     # room for one shingle in four bytes: memory that is not needed is never touched
     sets, ends, filled = np.empty((texts.end - texts.start).sum() // 4 + 1024, np.uint64), np.zeros(n + 1, np.int64), 0
     for row in range(n):
         count = shingle_row(texts, row, how, tables, scratch)
-        sort_hashes(found, count, scratch[1], count_by_slot)
+        sort_hashes(found, count, scratch.tokens, count_by_slot)
         if filled + count > len(sets):
             larger = np.empty(max(2 * len(sets), filled + count), np.uint64)
             larger[:filled] = sets[:filled]

@@ -3,18 +3,37 @@
 Folding copies the text to scratch, which is what allows eight bytes to be read at a time, past a token's end.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
+from .blocks import BLOCK, copied, edges, first_bit
 from .digest import SEED, absorbed, load64, mixed
-from .folding import PADDING, Texts, decoded, fold, lower, scratch_size
+from .folding import Texts, decoded, fold, put, scratch_size
 
 SPACE, PUNCTUATION, CHARACTER = 0, 1, 2
 
-_ONES, _TOPS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
-_SPACES = np.uint64(0x2020202020202020)
 _BASE = np.uint64(0x9FB21C651E98DF27)  # of the rolling polynomial; 3 mod 4, so that _BASE - 1 is twice an odd number
-_1, _7, _56 = np.uint64(1), np.uint64(7), np.uint64(56)
+_1, _7, _8 = np.uint64(1), np.uint64(7), np.uint64(8)
+STRETCH = 32  # blocks of text whose runs are found before they are hashed
+PLACES = STRETCH * BLOCK + 16
+WIDE = 12  # windows wider than this are rolled, one after the other
+
+
+class Scratch(NamedTuple):
+    """Memory that one row after the other is worked on in.
+
+    Attributes:
+        text: uint8, the folded text. tokens, shingles: uint64, their hashes. masks, places: see `blocks`.
+    """
+
+    text: np.ndarray
+    tokens: np.ndarray
+    shingles: np.ndarray
+    masks: np.ndarray
+    places: np.ndarray
+    parts: np.ndarray
 
 
 @njit(cache=True, nogil=True)
@@ -28,32 +47,40 @@ def _hash_range(text: np.ndarray, p: int, end: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def split_spaces(text: np.ndarray, n: int, tokens: np.ndarray) -> int:
-    """Hash the runs between spaces of `text[:n]` into `tokens`; answers how many. Eight bytes per look.
+def _hash_runs(parts: np.ndarray, tokens: np.ndarray) -> None:
+    """Finish the hash of each run from its row of `parts`: state, size, next word, the word after. No branch: vector code."""
+    state, sizes, words, later = parts[0], parts[1], parts[2], parts[3]
+    for k in range(len(tokens)):
+        long = np.uint64(0) - np.uint64(sizes[k] >= _8)  # all bits or none
+        h = (state[k] & ~long) + (absorbed(state[k], words[k]) & long)
+        word = (words[k] & ~long) | (later[k] & long)
+        tokens[k] = absorbed(h + sizes[k], word & ((_1 << (_8 * (sizes[k] & _7))) - _1))
 
-    `text[n:n + PADDING]` is readable and is overwritten with spaces.
+
+@njit(cache=True, nogil=True)
+def split_spaces(
+    text: np.ndarray, n: int, masks: np.ndarray, places: np.ndarray, parts: np.ndarray, tokens: np.ndarray
+) -> int:
+    """Hash the runs between spaces of `text[:n]` into `tokens`; answers how many.
+
+    `masks` as of `blocks.copied`; `text[n:n + PADDING]` is readable; `places` and `parts` are scratch.
     """
-    for i in range(n, n + PADDING):
-        text[i] = 32
-    p, count = np.int64(0), 0
-    while True:
-        while p < n and text[p] == 32:
-            p += 1
-        if p >= n:
-            return count
-        start, h = p, SEED
-        while True:
-            word = load64(text, p)
-            gap = word ^ _SPACES
-            gap = (gap - _ONES) & ~gap & _TOPS  # the lowest set bit is the top bit of the first space
-            if gap != 0:
-                break
-            h = absorbed(h, word)
-            p += 8
-        before = ((gap & (~gap + _1)) >> _7) - _1  # all bits of the bytes before it
-        p += np.int64(((before & _ONES) * _ONES) >> _56)
-        tokens[count] = absorbed(h + np.uint64(p - start), word & before)
-        count += 1
+    words, held, blocks = 0, 0, n // BLOCK + 1
+    for low in range(0, blocks, STRETCH):
+        held = edges(masks, low, min(low + STRETCH, blocks), places, held)
+        found = held // 2
+        for k in range(found):
+            p, end = places[2 * k], places[2 * k + 1]
+            parts[0, k], parts[1, k] = SEED, np.uint64(end - p)
+            while end - p >= 16:
+                parts[0, k] = absorbed(parts[0, k], load64(text, p))
+                p += 8
+            parts[2, k], parts[3, k] = load64(text, p), load64(text, p + 8)
+        _hash_runs(parts, tokens[words : words + found])
+        words += found
+        places[0] = places[max(held - 1, 0)]
+        held &= 1
+    return words
 
 
 @njit(cache=True, nogil=True)
@@ -94,35 +121,73 @@ def windows(tokens: np.ndarray, count: int, width: int, out: np.ndarray) -> int:
     if count == 0:
         return 0
     width = min(width, count)
+    salt, found = np.uint64(width) * SEED, count - width + 1
+    if width > WIDE or found == 1:
+        _rolled(tokens, count, width, out)
+    else:
+        for low in range(0, found, 512):  # what the nearest cache holds
+            some = out[low : min(low + 512, found)]
+            some[:] = tokens[low : low + len(some)]
+            for k in range(1, width):
+                following = tokens[low + k : low + k + len(some)]
+                for i in range(len(some)):
+                    some[i] = some[i] * _BASE + following[i]
+    for i in range(found):
+        out[i] = mixed(out[i] + salt)
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _rolled(tokens: np.ndarray, count: int, width: int, out: np.ndarray) -> None:
     lead, h = _1, np.uint64(0)
     for i in range(width):
         h = h * _BASE + tokens[i]
         lead = lead if i == 0 else lead * _BASE
-    salt = np.uint64(width) * SEED
-    out[0] = mixed(h + salt)
+    out[0] = h
     for i in range(width, count):
         h = (h - tokens[i - width] * lead) * _BASE + tokens[i]
-        out[i - width + 1] = mixed(h + salt)
-    return count - width + 1
+        out[i - width + 1] = h
 
 
 @njit(cache=True, nogil=True)
-def scratch_for(texts: Texts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scratch memory for `shingle_row`: (bytes uint8, token hashes uint64, shingle hashes uint64)."""
-    size = scratch_size(texts)
-    return np.empty(size, np.uint8), np.empty(size // 2, np.uint64), np.empty(size // 2, np.uint64)
+def scratch_for(texts: Texts) -> Scratch:
+    """Scratch memory for `shingle_row`."""
+    size = scratch_size(texts) + BLOCK
+    return Scratch(
+        np.empty(size, np.uint8), np.empty(size // 2, np.uint64), np.empty(size // 2, np.uint64),
+        np.empty((2, size // BLOCK + 2), np.uint64), np.empty(PLACES, np.int64), np.empty((4, PLACES // 2), np.uint64))
+
+
+@njit(cache=True, nogil=True)
+def _patched(text: np.ndarray, n: int, wide: np.ndarray, table: np.ndarray) -> bool:
+    """Whether all that is not ASCII (marked in `wide`) could be put in lower case where it stands, and was."""
+    for k in range(n // BLOCK + 1):
+        left = wide[k]
+        while left != 0:
+            bit = first_bit(left)
+            at = k * BLOCK + bit
+            point, size = decoded(text, at, n)
+            if point < len(table) and table[point] != point and put(text, at, np.int64(table[point])) != at + size:
+                return False
+            left &= ~np.uint64(0) << np.uint64(min(bit + size, 63))
+            left &= left - _1 if bit + size > 63 else left
+    return True
 
 
 @njit(cache=True, nogil=True)
 def _shingles(
     data: np.ndarray, start: int, end: int, how: tuple[int, int, bool], tables: tuple[np.ndarray, np.ndarray],
-    scratch: tuple[np.ndarray, np.ndarray, np.ndarray],
+    scratch: Scratch,
 ) -> int:
     mode, window, lowercase = how
-    text, tokens, out = scratch
-    n = lower(data, start, end, tables[0], text) if lowercase else fold(data, start, end, tables[0], text)
+    text, tokens, out, masks, places, parts = scratch
+    n = end - start
+    copied(data, start, end, np.uint8(26 if lowercase else 0), text, masks)
+    if lowercase and not _patched(text, n, masks[1], tables[0]):
+        n = fold(data, start, end, tables[0], text)
+        copied(text, 0, n, np.uint8(0), text, masks)
     if mode == SPACE:
-        count = split_spaces(text, n, tokens)
+        count = split_spaces(text, n, masks, places, parts, tokens)
     elif mode == CHARACTER:
         count = split_characters(text, n, tokens)
     else:
@@ -133,11 +198,11 @@ def _shingles(
 @njit(cache=True, nogil=True)
 def shingle_row(
     texts: Texts, row: int, how: tuple[int, int, bool], tables: tuple[np.ndarray, np.ndarray],
-    scratch: tuple[np.ndarray, np.ndarray, np.ndarray],
+    scratch: Scratch,
 ) -> int:
-    """Shingle hashes of one text, into `scratch[2]`; answers how many, duplicates included (a null row has none).
+    """Shingle hashes of one text, into `scratch.shingles`; answers how many, duplicates included (a null row has none).
 
-    `how` = (mode, window, lower case?); `tables` = (fold table, separators).
+    `how` = (mode, window, lower case?); `tables` = (table of lower case, separators).
     """
     if not texts.valid[row]:
         return 0

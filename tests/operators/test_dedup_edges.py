@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tamis.operators.dedup.components import components
-from tamis.operators.dedup.edges import REACH, jaccard, link, suspects
+from tamis.operators.dedup.edges import REACH, grouped, jaccard, link, lists, shared, suspects
 from tamis.operators.dedup.minhash import minhash_keys
 from tamis.operators.dedup.shingles import shingle_sets
 
@@ -88,6 +88,20 @@ def test_slices_large_lists_and_garbage_under_nulls():
     assert large.b.tolist() == whole.b.tolist()
     hidden = pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), pa.array([5, 5], pa.uint64()), mask=pa.array([False, True]))
     assert len(link(hidden, None)) == 0 and not suspects(hidden).any()
+
+
+@given(st.lists(st.none() | st.lists(st.integers(0, 9)), max_size=12), st.integers(0, 3))
+@settings(max_examples=200, deadline=None)
+def test_keys_in_lists_share_what_keys_in_a_table_share(rows, skipped):
+    column = pa.array(rows, pa.list_(pa.uint64())).slice(skipped)
+    table = [(key, row) for row, keys in enumerate(column.to_pylist()) for key in keys or []]
+    keys, owners = np.array([key for key, _ in table], np.uint64), np.array([row for _, row in table], np.int64)
+    found, same = shared(lists(column)), grouped(keys, owners)
+    owned = {key: sorted({row for other, row in table if other == key}) for key, _ in table}
+    assert found.keys.tolist() == sorted(key for key, members in owned.items() if len(members) > 1)
+    for i, key in enumerate(found.keys.tolist()):
+        assert found.rows[found.bounds[i] : found.bounds[i + 1]].tolist() == owned[key]
+    assert all(np.array_equal(x, y) for x, y in zip(vars(found).values(), vars(same).values(), strict=True))
 
 
 def test_no_rows_and_no_keys():

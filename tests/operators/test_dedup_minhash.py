@@ -106,6 +106,50 @@ def test_sets_are_those_of_the_definition(rows, tokenization, window, lowercase,
     assert found.tolist() == [likeness(truth[i], truth[j]) for i, j in pairs]
 
 
+def _absorbed(h: int, word: int) -> int:
+    h = (h + word * 0xC2B2AE3D27D4EB4F) % 2**64
+    return (h << 31 | h >> 33) * 0x9E3779B185EBCA87 % 2**64
+
+
+def _hashed(token: bytes) -> int:
+    h, whole = 0x27D4EB2F165667C5, len(token) // 8 * 8
+    for i in range(0, whole, 8):
+        h = _absorbed(h, int.from_bytes(token[i : i + 8], "little"))
+    return _absorbed((h + len(token)) % 2**64, int.from_bytes(token[whole:], "little"))
+
+
+def _mixed(h: int) -> int:
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        h = (h ^ h >> 33) * factor % 2**64
+    return h ^ h >> 33
+
+
+def _shingles_one_by_one(text: str, window: int) -> list[int]:
+    tokens = [_hashed(token.encode()) for token in text.lower().split(" ") if token]
+    width = min(window, len(tokens))
+    found = set()
+    for i in range(len(tokens) - width + 1 if tokens else 0):
+        h = width * 0x27D4EB2F165667C5
+        for j in range(width):
+            h += tokens[i + j] * pow(0x9FB21C651E98DF27, width - 1 - j, 2**64)
+        found.add(_mixed(h % 2**64))
+    return sorted(found)
+
+
+@pytest.mark.parametrize("window", [1, 5, 12, 13])
+def test_hashes_are_the_same_wherever_words_stand_in_blocks_of_bytes(window):
+    """Texts are read 64 bytes at a time and eight runs at a time; words of 0 to 140 bytes end at every place of a block."""
+    chance = np.random.default_rng(5)
+    rows = ["w" * k for k in range(140)] + ["A" * k + " " + "é" * (70 - k % 70) for k in range(140)]
+    rows += [" " * k + "v" + " " * (k % 3) for k in range(140)]
+    rows += [" ".join("x" * n for n in chance.geometric(0.2, size)) for size in chance.integers(1, 900, 40)]
+    rows += ["".join(chance.choice(["a", "Bc", " ", "\n", "Ü", "K", "漢", "İ", "Σ", "x" * 31], size)) for size in range(200)]
+    found = shingle_sets(pa.array(rows), window_size=window).to_pylist()
+    assert found == [_shingles_one_by_one(row, window) for row in rows]
+    last = pa.array([rows[-1]])  # its block ends where the buffer does
+    assert shingle_sets(last, window_size=window).to_pylist() == found[-1:]
+
+
 def test_slices_and_large_strings_have_the_same_keys():
     rows = ["a b c d e f", None, "", "ΣΑΣ Σ b c d e", "one", "x " * 500, "a b c d e f"]
     for function in (minhash_keys, shingle_sets):
