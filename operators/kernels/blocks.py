@@ -46,6 +46,25 @@ def _block(typingctx: Any, source: Any, i: Any, out: Any, j: Any, letters: Any) 
 
 
 @intrinsic
+def dotted_or_sigma(typingctx: Any, source: Any, i: Any) -> Any:
+    """Mask, bit k being byte k of `source[i:i + 64]`: where İ (C4 B0) or Σ (CE A3) begins. Byte i + 64 is read too."""
+    vector = ir.VectorType(ir.IntType(8), BLOCK)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = cgutils.create_struct_proxy(signature.args[0])(context, builder, args[0]).data
+
+        def found(byte: int, after: int) -> Any:
+            place = builder.gep(data, [builder.add(args[1], ir.Constant(args[1].type, after))])
+            content = builder.load(builder.bitcast(place, vector.as_pointer()), align=1)
+            return builder.icmp_unsigned("==", content, ir.Constant(vector, [byte] * BLOCK))
+
+        both = [builder.and_(found(lead, 0), found(follow, 1)) for lead, follow in ((0xC4, 0xB0), (0xCE, 0xA3))]
+        return builder.bitcast(builder.or_(*both), ir.IntType(64))
+
+    return types.uint64(source, types.intp), codegen
+
+
+@intrinsic
 def first_bit(typingctx: Any, word: Any) -> Any:
     """Number of zero bits below the lowest set bit of a uint64; 64 where none is set."""
 

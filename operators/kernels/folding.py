@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from .blocks import BLOCK, dotted_or_sigma, first_bit
 from .digest import load64
 
 DROP = np.uint32(0xFFFFFFFF)  # in a table: leave this code point out
@@ -16,6 +17,7 @@ BROKEN = np.int64(0x110000)  # what `decoded` answers for a byte that is not UTF
 PADDING = 16  # bytes past the text that scratch memory must have
 
 _TOPS = np.uint64(0x8080808080808080)
+_1 = np.uint64(1)
 
 
 class Texts(NamedTuple):
@@ -146,25 +148,29 @@ def stripped(data: np.ndarray, start: int, end: int) -> tuple[int, int]:
 
 
 @njit(cache=True, nogil=True)
-def _has_irregular(data: np.ndarray, start: int, end: int) -> bool:
-    if end - start < 2:
-        return False
-    found = np.uint8(0)
-    lead, follow = data[start : end - 1], data[start + 1 : end]
-    for i in range(len(lead)):  # no branch and no index that could be negative, so that it becomes vector code
-        dotted = (lead[i] ^ np.uint8(0xC4)) | (follow[i] ^ np.uint8(0xB0))
-        sigma = (lead[i] ^ np.uint8(0xCE)) | (follow[i] ^ np.uint8(0xA3))
-        found |= np.uint8(dotted == 0) | np.uint8(sigma == 0)
-    return found != 0
-
-
-@njit(cache=True, nogil=True)
 def irregular(texts: Texts) -> np.ndarray:
-    """bool[n]: the rows with İ or Σ, whose lower case is not a matter of single code points."""
+    """bool[n]: the rows with İ or Σ, whose lower case is not a matter of single code points.
+
+    Each row must begin where the one before it ends, as in a column of Arrow's.
+    """
     n = len(texts.start)
     marks = np.zeros(n, np.bool_)
-    for row in range(n):
-        marks[row] = texts.valid[row] and _has_irregular(texts.data, texts.start[row], texts.end[row])
+    if n == 0:
+        return marks
+    at, stop, row = texts.start[0], texts.end[n - 1], 0
+    while at < stop - 1:
+        if at + BLOCK < stop:
+            found, step = dotted_or_sigma(texts.data, at), BLOCK
+        else:
+            first, second = texts.data[at], texts.data[at + 1]
+            found, step = np.uint64((first == 0xC4 and second == 0xB0) or (first == 0xCE and second == 0xA3)), 1
+        while found != 0:
+            place = at + first_bit(found)
+            found &= found - _1
+            while texts.end[row] <= place:
+                row += 1
+            marks[row] |= texts.valid[row] and place + 1 < texts.end[row]
+        at += step
     return marks
 
 

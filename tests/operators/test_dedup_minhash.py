@@ -150,6 +150,15 @@ def test_hashes_are_the_same_wherever_words_stand_in_blocks_of_bytes(window):
     assert shingle_sets(last, window_size=window).to_pylist() == found[-1:]
 
 
+@given(st.lists(st.none() | st.lists(st.sampled_from(["a", "x" * 33, "İ", "Σ", "Ä", "ΐ", "漢", " "])).map("".join)), st.integers(0, 2))
+@settings(max_examples=150, deadline=None)
+def test_lower_case_is_pythons_where_the_neighbours_decide(rows, skipped):
+    """İ becomes two code points and Σ depends on its place; both bytes of one must be found across blocks, not across rows."""
+    text = pa.array(rows, pa.string()).slice(skipped)
+    lowered = pa.array([None if row is None else row.lower() for row in text.to_pylist()], pa.string())
+    assert shingle_sets(text, window_size=1).equals(shingle_sets(lowered, window_size=1, lowercase=False))
+
+
 def test_slices_and_large_strings_have_the_same_keys():
     rows = ["a b c d e f", None, "", "ΣΑΣ Σ b c d e", "one", "x " * 500, "a b c d e f"]
     for function in (minhash_keys, shingle_sets):
