@@ -88,6 +88,10 @@ class Loopback:
         """A flow run as it stands."""
         return httpx.get(f"{self.url}/flow_runs/{run}", timeout=30).json()  # type: ignore[no-any-return]
 
+    def finish(self, run: str, kind: str) -> None:
+        """Set a flow run's state, as a person would in the UI."""
+        self.post(f"/flow_runs/{run}/set_state", {"state": {"type": kind, "name": kind.capitalize()}, "force": kind != "CANCELLING"})
+
     def tasks(self, run: str) -> list[dict[str, Any]]:
         """The task runs of a flow run."""
         asked = {"flow_runs": {"id": {"any_": [run]}}}
@@ -104,16 +108,31 @@ class Loopback:
         return self.state(run)
 
     def kill(self, name: str) -> None:
-        """kill -9 of a process and all that it started."""
-        os.killpg(self.processes.pop(name).pid, signal.SIGKILL)
+        """kill -9 of a process and all that it started, whatever group that is in."""
+        for pid in family(self.processes.pop(name).pid):
+            os.kill(pid, signal.SIGKILL)
 
     def stop(self) -> None:
         """End all of it."""
         for name in list(self.processes):
             process = self.processes[name]
-            if process.poll() is None:
-                self.kill(name)
+            self.kill(name)
             process.wait(10)
+
+
+def family(pid: int) -> list[int]:
+    """A process and its descendants."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            except OSError:
+                continue
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
 
 
 def until(holds: Callable[[], bool], seconds: float, what: str) -> None:
