@@ -25,7 +25,10 @@ class Scratch(NamedTuple):
     """Memory that one row after the other is worked on in.
 
     Attributes:
-        text: uint8, the folded text. tokens, shingles: uint64, their hashes. masks, places: see `blocks`.
+        text: uint8, the folded text.
+        tokens, shingles: uint64, their hashes.
+        masks, places: what `blocks.copied` and `blocks.edges` write.
+        parts: uint64[4, ...], see `_hash_runs`.
     """
 
     text: np.ndarray
