@@ -28,13 +28,17 @@ Piece = tuple[str, str]  # (same, removed, added or skipped; its text)
 
 @dataclass(frozen=True)
 class Member:
-    """A row that left. `diff`: from the row that stays to this one; None where their texts are gone with the workspace."""
+    """A row that left. `diff`: from the row that stays to this one; None where their texts are gone with the workspace.
+
+    `note`: what the ledger says besides: that it is less alike than asked, as others of the cluster link the two.
+    """
 
     id: str
     where: str
     similarity: float | None
     diff: tuple[Piece, ...] | None
     excerpt: str
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ def _cluster(run: Finished, told: dict[str, Any], members: int) -> Cluster:
     rows = tuple(Member(
         row_id(r[ID]), f"{r[SOURCE]}:{r[POSITION]}", None if r["value"] is None or np.isnan(r["value"]) else r["value"],
         tuple(diff(texts[kept], texts[r[ID]])) if kept in texts and r[ID] in texts else None, r["excerpt"] or "",
+        r["note"],
     ) for r in shown)
     where = f"{line[SOURCE]}:{line[POSITION]}" if line else row_id(kept)
     return Cluster(told["step"], told["op"], told["count_all"] + 1, row_id(kept), where, texts.get(kept, "")[:160], rows)
@@ -146,7 +151,8 @@ def show(console: Console, found: list[Cluster]) -> None:
         console.print(Text(f"  {oneline(c.kept_excerpt)}", "dim"))
         for m in c.members:
             alike = "" if m.similarity is None else f"  similarity {m.similarity:.3f}"
-            console.print(Text(f"  left: {m.where}{alike}", "cyan"))
+            note = f" ({m.note})" if m.note else ""
+            console.print(Text(f"  left: {m.where}{alike}{note}", "cyan"))
             console.print(_drawn(m))
         console.print()
 

@@ -8,6 +8,7 @@ import math
 from functools import lru_cache
 
 AT_THRESHOLD = 0.985  # of pairs exactly at the threshold are candidates; more of those above it (0.9987 at 0.75 with 34 x 6)
+MOST = 1 << 16  # permutations: 7 times the most that have been published (9,000, RefinedWeb)
 
 
 def candidate_probability(similarity: float, bands: int, rows: int) -> float:
@@ -24,11 +25,11 @@ def verified_bands(threshold: float, permutations: int) -> tuple[int, int]:
     """
     for rows in range(permutations, 0, -1):
         share = threshold**rows  # probability of one band
-        if share == 0.0:
-            continue
-        bands = 1 if share >= AT_THRESHOLD else math.ceil(math.log(1.0 - AT_THRESHOLD) / math.log1p(-share))
-        if bands * rows <= permutations:
-            return bands, rows
+        if share >= AT_THRESHOLD:
+            return 1, rows
+        bands = math.log(1.0 - AT_THRESHOLD) / math.log1p(-share) if share > 0.0 else math.inf  # inf too where it is tiny
+        if bands <= permutations and math.ceil(bands) * rows <= permutations:
+            return math.ceil(bands), rows
     return permutations, 1
 
 
@@ -49,6 +50,8 @@ def bands_and_rows(
         raise ValueError(f"jaccard_threshold must be above 0 and at most 1, it is {threshold}")
     if permutations < 1:
         raise ValueError(f"num_permutations is {permutations}: at least one is needed")
+    if permutations > MOST:
+        raise ValueError(f"num_permutations is {permutations}: more than {MOST} only cost time")
     if (bands is None) != (rows is None):
         raise ValueError("num_bands and num_rows_per_band go together: give both or neither")
     if bands is not None and rows is not None:

@@ -134,11 +134,31 @@ def read(index: Path) -> Manifest | None:
         if told["format"] != FORMAT:
             raise StaleError(f"{path}: this is format {told['format']}, this version of tamis reads {FORMAT}: build the index anew")
         batches = [Batch(**{**b, "inputs": tuple((s, d) for s, d in b["inputs"])}) for b in told["batches"]]
-        return Manifest(Made(**told["made"]), tuple(batches), tuple(Segment(**s) for s in told["segments"]))
+        return Manifest(Made(**told["made"]), tuple(batches), tuple(_segment(s) for s in told["segments"]))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as e:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
         raise StaleError(f"{path} is damaged or no manifest of an index ({e})") from e
+
+
+def _segment(told: Mapping[str, Any]) -> Segment:
+    """Raises what `read` catches where a file that every segment has is not told of, or it lies elsewhere."""
+    files = {n: {"bytes": int(told["files"][n]["bytes"]), "digest": str(told["files"][n]["digest"])} for n in (*NUMBERS, DOCUMENTS)}
+    if Path(told["name"]).name != told["name"]:
+        raise ValueError(f"{told['name']!r} is no name of a segment")
+    return Segment(**{**told, "files": files})
+
+
+def missized(index: Path, segment: Segment) -> list[str]:
+    """What of a segment is gone or has another size than was written, in words; reads no byte of it."""
+    wrong = []
+    for name, told in segment.files.items():
+        path = folder_of(index, segment) / name
+        if not path.is_file():
+            wrong.append(f"{path} is gone")
+        elif path.stat().st_size != told["bytes"]:
+            wrong.append(f"{path} is not what was written")
+    return wrong
 
 
 def write(index: Path, manifest: Manifest) -> None:
@@ -152,4 +172,4 @@ def folder_of(index: Path, segment: Segment) -> Path:
 
 
 __all__ = ["DOCUMENTS", "FORMAT", "INDEXABLE", "NUMBERS", "Batch", "Made", "Manifest", "Segment", "digest_of", "folder_of",
-           "read", "write"]
+           "missized", "read", "write"]

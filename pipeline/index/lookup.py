@@ -42,6 +42,9 @@ class Reader:
         self.tally, self.limit, self._segments = Tally(), limit, []
         for told in (s for s in manifest.segments if s.start < limit):
             folder = layout.folder_of(index, told)
+            wrong = layout.missized(index, told)
+            if wrong:
+                raise StaleError(f"index {index} is damaged: {wrong[0]}: build the index anew")
             try:
                 columns = {name: Column(folder / name, self.tally) for name in layout.NUMBERS}
             except OSError as e:
@@ -89,8 +92,11 @@ class Reader:
     def kept(self, documents: np.ndarray) -> np.ndarray:
         """int64[n]: the document that stays for each of these (ascending)."""
         found = [np.empty(0, np.int64)]
-        found += [segment.columns["kept.u64"].take(documents[low:high] - segment.start).astype(np.int64)
-                  for segment, low, high in self._shared(documents)]
+        for segment, low, high in self._shared(documents):
+            stays = segment.columns["kept.u64"].take(documents[low:high] - segment.start)
+            if (stays >= segment.start + segment.documents).any():
+                raise StaleError(f"{segment.folder / 'kept.u64'} is not what was written: build the index anew")
+            found.append(stays.astype(np.int64))
         return np.concatenate(found)
 
     def names(self, documents: np.ndarray) -> pa.Table:
@@ -98,7 +104,7 @@ class Reader:
         found = [pa.schema(KEY_FIELDS).empty_table()]
         for segment, low, high in self._shared(documents):
             within = documents[low:high] - segment.start
-            with pq.ParquetFile(segment.folder / DOCUMENTS) as file:
+            with _names(segment.folder / DOCUMENTS) as file:
                 rows = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
                 firsts = np.cumsum([0, *rows])
                 group = np.searchsorted(firsts, within, "right") - 1
@@ -115,6 +121,8 @@ class Reader:
             ends = segment.columns["ends.u64"].take(np.concatenate([np.maximum(within - 1, 0), within])).astype(np.int64)
             start[low:high] = np.where(within > 0, ends[: high - low], 0)
             stop[low:high] = ends[high - low :]
+            if not (start[low:high] <= stop[low:high]).all() or stop[low:high].max() > len(segment.columns["sets.u64"]):
+                raise StaleError(f"{segment.folder / 'ends.u64'} is not what was written: build the index anew")
         return start, stop
 
     def _shared(self, documents: np.ndarray) -> Iterator[tuple[Opened, int, int]]:
@@ -123,6 +131,13 @@ class Reader:
         for segment, low, high in zip(self._segments, cuts[:-1], cuts[1:], strict=True):
             if high > low:
                 yield segment, int(low), int(high)
+
+
+def _names(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid) as e:
+        raise StaleError(f"{path} is not what was written ({e}): build the index anew") from e
 
 
 @contextmanager

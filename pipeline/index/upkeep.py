@@ -26,11 +26,15 @@ def load(index: Path) -> Manifest:
 
 
 def compact(index: Path) -> Manifest:
-    """Make one segment of all: the same answers, in fewer reads. Killed at any moment, the index is what it was, or done."""
+    """Make one segment of all: the same answers, in fewer reads. Killed at any moment, the index is what it was, or done.
+
+    Raises StaleError where a byte of it is not what was written: new digests would pass it off as whole.
+    """
     load(index)
     with writing(index):
         manifest = load(index)
         if len(manifest.segments) > 1:
+            _whole(index, manifest)
             one = _joined(index, index, manifest.segments, 0, 0)
             manifest = replace(manifest, segments=(one,))
             layout.write(index, manifest)
@@ -43,6 +47,7 @@ def merge(index: Path, others: Sequence[Path]) -> Manifest:
 
     What the indexes keep is not compared: it has been published. A row alike to documents of both leaves for the older number.
     Raises StaleError where they are made with other settings, RecipeError where one is missing, the same, or shares inputs.
+    StaleError also where a byte of another is not what was written.
     """
     load(index)
     with writing(index):
@@ -65,6 +70,7 @@ def _with(index: Path, mine: Manifest, other: Path, theirs: Manifest) -> Manifes
     if both:
         names = sorted(source for source, _ in both)
         raise RecipeError(f"{index} and {other} both hold rows of {', '.join(names[:3])}")
+    _whole(other, theirs)
     at = mine.documents
     for batch in theirs.batches:
         state = digest_of([mine.state(), batch.state])
@@ -102,16 +108,23 @@ def described(index: Path) -> dict[str, Any]:
 
 def damage(index: Path) -> list[str]:
     """What of the index is missing or not what the manifest says; reads every byte."""
-    wrong = []
     with reading(index):
-        for segment in load(index).segments:
-            for name, told in segment.files.items():
-                path = folder_of(index, segment) / name
-                if not path.is_file():
-                    wrong.append(f"{path} is gone")
-                elif path.stat().st_size != told["bytes"] or digest(path) != told["digest"]:
-                    wrong.append(f"{path} is not what was written")
-    return wrong
+        return list(_wrong(index, load(index)))
+
+
+def _wrong(index: Path, manifest: Manifest) -> Iterator[str]:
+    for segment in manifest.segments:
+        gone = layout.missized(index, segment)
+        yield from gone
+        for name, told in segment.files.items() if not gone else ():
+            path = folder_of(index, segment) / name
+            if digest(path) != told["digest"]:
+                yield f"{path} is not what was written"
+
+
+def _whole(index: Path, manifest: Manifest) -> None:
+    for wrong in _wrong(index, manifest):
+        raise StaleError(f"index {index} is damaged: {wrong}: build the index anew")
 
 
 def text(told: dict[str, Any], wrong: Sequence[str]) -> str:

@@ -239,6 +239,12 @@ def test_too_few_permutations_are_all_used():
     assert verified_bands(0.1, 8) == (8, 1)
 
 
+def test_thresholds_of_which_many_minima_are_next_to_nothing():
+    """A share of 1e-322 asks for more bands than there are numbers."""
+    assert verified_bands(0.01, 256) == (256, 1) and verified_bands(0.5, 2**16)[1] > 8
+    assert verified_bands(1.0, 2**16) == (1, 2**16)
+
+
 @pytest.mark.parametrize(("how", "message"), [
     ({"tokenization": "sentencepiece"}, "not supported"),
     ({"tokenizer_model": "x.model"}, "not supported"),
@@ -248,6 +254,7 @@ def test_too_few_permutations_are_all_used():
     ({"jaccard_threshold": 0.0}, "above 0"),
     ({"jaccard_threshold": 1.2}, "at most 1"),
     ({"num_permutations": 0}, "at least one"),
+    ({"num_permutations": 10**8}, "more than 65536"),
     ({"num_bands": 4}, "both or neither"),
     ({"num_bands": 30, "num_rows_per_band": 10}, "need 300 of 256"),
 ])

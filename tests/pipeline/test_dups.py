@@ -61,3 +61,17 @@ def test_a_difference_is_the_whole_of_both_texts_where_they_are_short() -> None:
     assert "".join(p for what, p in pieces if what in ("same", "removed")) == "a b c"
     assert "".join(p for what, p in pieces if what in ("same", "added")) == "a x c d"
     assert list(diff("", "")) == [] and list(diff("", "new")) == [("added", "new")]
+
+
+def test_a_row_less_alike_than_asked_is_said_to_be_linked_through_others(tmp_path: Path) -> None:
+    words = [f"word{i}" for i in range(100)]
+    rows = [" ".join(words), " ".join([*words[12:], *(f"new{i}" for i in range(12))]),
+            " ".join([*words[24:], *(f"new{i}" for i in range(24))])]
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps({"text": t}) + "\n" for t in rows))
+    process = [{"document_minhash_deduplicator": {"window_size": 1}}]
+    run({"dataset_path": str(data), "export_path": str(tmp_path / "out"), "process": process, "np": 1})
+    far, near = clusters(tmp_path / "out")[0].members
+    assert (far.similarity or 1) < 0.7 <= (near.similarity or 0) and near.note is None
+    told = CliRunner().invoke(app, ["dups", str(tmp_path / "out")], terminal_width=300)
+    assert "linked through others" in " ".join(told.stdout.split())

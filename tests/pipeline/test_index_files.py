@@ -1,5 +1,6 @@
 """The files of an index: pages, sorted keys, joins, lookups, against plain numpy; and that only what is needed is read."""
 
+import json
 from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from tamis.operators.dedup.edges import REACH
 from tamis.pipeline.corpus import row_ids
 from tamis.pipeline.errors import StaleError
-from tamis.pipeline.index import joining, layout
+from tamis.pipeline.index import joining, layout, upkeep
 from tamis.pipeline.index.columns import FENCE, PAGE, Column, Tally, find, mapped, spans
 from tamis.pipeline.index.joining import Piece, join
 from tamis.pipeline.index.layout import Batch, Made, Manifest
@@ -191,6 +192,62 @@ def test_a_damaged_manifest_is_an_error_not_an_empty_index(tmp_path: Path, conte
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(StaleError, match="damaged"):
         layout.read(tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"files": None}, {"files": {}}, {"name": "../elsewhere"}])
+def test_a_manifest_that_tells_of_no_files_is_damaged(tmp_path: Path, change: dict[str, Any]) -> None:
+    commit(tmp_path, [[1]], [[1]])
+    told = json.loads((tmp_path / "manifest.json").read_text())
+    told["segments"][0] |= change
+    (tmp_path / "manifest.json").write_text(json.dumps(told))
+    with pytest.raises(StaleError, match="damaged"):
+        layout.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", [*layout.NUMBERS, layout.DOCUMENTS])
+def test_a_file_of_another_size_is_never_asked(tmp_path: Path, name: str) -> None:
+    """A lookup in a cut file answers fewer documents: duplicates would stay and be remembered."""
+    index = tmp_path / "index"
+    manifest = commit(index, [[1, 2], [3]], [[1, 2, 3], [4]])
+    path = layout.folder_of(index, manifest.segments[0]) / name
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(StaleError, match=rf"damaged: .*{name} is not what was written"), opened(index, 2, manifest.state()):
+        pass
+    path.unlink()
+    with pytest.raises(StaleError, match=rf"damaged: .*{name} is gone"), opened(index, 2, manifest.state()):
+        pass
+
+
+@pytest.mark.parametrize(("name", "ask"), [
+    ("ends.u64", lambda reader: reader.sets(np.array([0, 1]))), ("kept.u64", lambda reader: reader.kept(np.array([0, 1]))),
+    (layout.DOCUMENTS, lambda reader: reader.names(np.array([0, 1]))),
+])
+def test_numbers_that_cannot_be_are_damage(tmp_path: Path, name: str, ask: Any) -> None:
+    index = tmp_path / "index"
+    manifest = commit(index, [[1, 2], [3]], [[1, 2, 3], [4]])
+    path = layout.folder_of(index, manifest.segments[0]) / name
+    path.write_bytes(b"\xff" * path.stat().st_size)
+    with opened(index, 2, manifest.state()) as reader, pytest.raises(StaleError, match="is not what was written"):
+        ask(reader)
+
+
+def test_compaction_and_merge_do_not_pass_damage_off_as_whole(tmp_path: Path) -> None:
+    """They write new digests: of a byte that was not written, none would ever tell again."""
+    index, other = tmp_path / "a" / "index", tmp_path / "b" / "index"
+    manifest = commit(index, [[1, 2], [3]], [[1, 2, 3], [4]])
+    manifest = commit(index, [[7]], [[5]], manifest)
+    path = layout.folder_of(index, manifest.segments[0]) / "sets.u64"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    before = (index / "manifest.json").read_bytes()
+    with pytest.raises(StaleError, match=r"damaged: .*sets.u64 is not what was written"):
+        upkeep.compact(index)
+    assert (index / "manifest.json").read_bytes() == before and len(upkeep.damage(index)) == 1
+    commit(other, [[9]], [[9]])
+    with pytest.raises(StaleError, match=r"damaged: .*sets.u64 is not what was written"):
+        upkeep.merge(other, [index])
+    path.write_bytes(whole)
+    assert len(upkeep.compact(index).segments) == 1 and upkeep.damage(index) == []
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:
