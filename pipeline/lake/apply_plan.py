@@ -16,10 +16,11 @@ from ..workspace import atomically, read_json, write_json, write_table
 from .finding import Place, find
 from .footers import Footer
 from .graph import HASH, Graph
+from .held import held
 from .inspect_table import inspect
 from .settings import Settings
 from .tables import Table, Trouble, schema_text
-from .trash import FORMAT, Entry, locked, move, note, now
+from .trash import FORMAT, Entry, locked, move, needed_parents, note, now
 from .way_back import WayBack, find_way_back
 
 
@@ -36,6 +37,7 @@ def apply(run: Path, graph: Graph, settings: Settings, told: Callable[[Mapping[s
     root, trash = graph.root, graph.root / settings.trash
     with locked(trash):
         places = {p.name: p for p in find(root, settings)[0]}
+        _nothing_more(plan["delete"], places, root, trash)
         now_there = {name: _table(places, name, root) for d in plan["delete"] for name in (d["table"], d["parent"])}
         entries = {d["table"]: Entry.of(trash, d["table"], d["token"]) for d in plan["delete"]}
         todo = [d for d in plan["delete"] if not _done(entries[d["table"]], now_there[d["table"]])]
@@ -50,6 +52,18 @@ def apply(run: Path, graph: Graph, settings: Settings, told: Callable[[Mapping[s
             told(d, "moved" if d in todo else "done before")
         write_json(run / "applied.json", {"when": now(), "deleted": [d["table"] for d in plan["delete"]], "trash": str(trash)})
     return moved
+
+
+def _nothing_more(deletions: list[dict[str, Any]], places: Mapping[str, Place], root: Path, trash: Path) -> None:
+    """Raises StaleError where more would be lost with a table than its rows, since the scan or the plan."""
+    logs = [inspect(p, root) for p in places.values() if p.kind in ("delta", "iceberg")]
+    stay = held([t for t in logs if isinstance(t, Table)], places)
+    needed = needed_parents(trash)
+    for name in (d["table"] for d in deletions if d["table"] in places):
+        if name in stay:
+            raise StaleError(f"{name}: {stay[name]}; scan and plan again")
+        if name in needed:
+            raise StaleError(f"{name}: tables in the trash come back from it; plan again")
 
 
 def _table(places: Mapping[str, Place], name: str, root: Path) -> Table | None:

@@ -123,6 +123,8 @@ def _plan(plan: Mapping[str, Any]) -> None:
         grid.add_row(d["table"], d["how"], size(d["bytes"]), f"{d['rebuild_seconds']:.1f} s")
     if plan["delete"]:
         out.print(grid)
+    for name, why in list(plan["held"].items())[:_SHOWN]:
+        out.print(f"stays: {name}: {why}", markup=False)
     more = len(plan["delete"]) - _SHOWN
     if more > 0:
         out.print(f"and {more:,} more; plan.json lists them all")

@@ -31,7 +31,9 @@ def plan(run: Path, graph: Graph, settings: Settings) -> dict[str, Any]:
     keep = retain_cost(size, runs, settings.prices)
     rebuild = rebuild_cost(graph.read.astype(float), size[graph.child], stored, accesses[graph.child], settings.prices)
     seconds = latency(graph.read.astype(float), size[graph.child], settings.prices)
-    usable = (seconds <= limit[graph.child]) & np.array([graph.tables[c]["kind"] not in NEVER for c in graph.child.tolist()], bool)
+    quick = (seconds <= limit[graph.child]) & np.array([graph.tables[c]["kind"] not in NEVER for c in graph.child.tolist()], bool)
+    held = {graph.names[c]: str(graph.tables[c].get("held", "")) for c in graph.child[quick].tolist()}
+    usable = quick & np.array([not held.get(graph.names[c]) for c in graph.child.tolist()], bool)
     edges = np.flatnonzero(usable)
     asked = np.array([fits(name, settings.keep) for name in graph.names], bool)
     bound_to = needed_parents(graph.root / settings.trash)
@@ -44,7 +46,8 @@ def plan(run: Path, graph: Graph, settings: Settings) -> dict[str, Any]:
         "delete": _deletions(graph, chosen, edges, keep, rebuild, seconds),
         "kept_by_list": [n for n, a in zip(graph.names, asked, strict=True) if a],
         "kept_for_restores": sorted(bound_to & set(graph.names)),
-        "too_slow": int((~usable).sum()),
+        "held": {name: why for name, why in sorted(held.items()) if why},
+        "too_slow": int((~quick).sum()),
     }
     write_json(run / "plan.json", told)
     return told

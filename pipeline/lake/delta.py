@@ -68,7 +68,8 @@ def _plain(type: pa.DataType) -> pa.DataType:
 
 
 def _file(action: Mapping[str, Any], folder: Path, root: Path, partitions: list[str]) -> DataFile:
-    path = (folder / unquote(action["path"])).resolve() if "://" not in action["path"] else None
+    local = action["path"].removeprefix("file://")  # a shallow clone names the files of its source
+    path = (folder / unquote(local)).resolve() if "://" not in local else None
     if path is None or not path.is_relative_to(root):
         raise ValueError(f"its log names a file outside the lake: {action['path']}")
     rows = (int(action["num_records"]),) if action["num_records"] is not None else ()

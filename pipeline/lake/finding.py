@@ -6,6 +6,7 @@ table by itself. Names that begin with . or _ are passed over.
 """
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,17 +19,23 @@ from .settings import Settings, fits
 from .tables import Partition, Trouble
 
 KINDS = ("parquet", "csv", "tsv", "jsonl")
+NOT_TEXT = "its name is not UTF-8: rename it"
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+_MARKS = re.compile(r"_SUCCESS|_metadata|_common_metadata|_(committed|started)_\d+|\.DS_Store|\..*\.crc")  # nothing lost with them
 
 
 @dataclass(frozen=True)
 class Place:
-    """A table that was found: name below the root, kind, path, and its files with their partitions (none: a log tells)."""
+    """A table that was found: name below the root, kind, path, and its files with their partitions (none: a log tells).
+
+    `more`: something in its folder that is no part of it, and would not come back with it; empty: nothing is.
+    """
 
     name: str
     kind: str
     path: Path
     files: tuple[tuple[Path, Partition], ...] = ()
+    more: str = ""
 
 
 def root_of(path: str) -> Path:
@@ -63,7 +70,7 @@ def _walk(root: Path, folder: Path, settings: Settings) -> Iterator[Place | Trou
         return
     kind = _folder_kind(root, folder, entries, settings)
     if kind in ("delta", "iceberg"):
-        yield Place(name_of(root, folder), kind, folder)
+        yield Place(name_of(root, folder), kind, folder, more=_more(folder, None) if kind == "delta" else "")
     elif kind and folder != root:
         yield from _folder_table(root, folder)
     else:
@@ -75,7 +82,9 @@ def _entry(root: Path, entry: os.DirEntry[str], settings: Settings) -> Iterator[
     path = Path(entry.path)
     if entry.name.startswith((".", "_")):
         return
-    if entry.is_symlink():
+    if not _is_text(entry.name):
+        yield Trouble(name_of(root, path).encode("utf-8", "backslashreplace").decode(), NOT_TEXT)
+    elif entry.is_symlink():
         yield Trouble(name_of(root, path), "a symbolic link is not followed: its target may lie outside the lake, or above it")
     elif entry.is_dir(follow_symlinks=False):
         yield from _walk(root, path, settings)
@@ -102,6 +111,9 @@ def _folder_table(root: Path, folder: Path) -> Iterator[Place | Trouble]:
     files: list[tuple[Path, Partition]] = []
     kinds = set()
     for path in _files_below(folder):
+        if not _is_text(str(path)):
+            yield Trouble(name_of(root, folder), f"a file in it: {NOT_TEXT}")
+            return
         if path.is_symlink():
             yield Trouble(name_of(root, path), "a symbolic link is not followed: its target may lie outside the lake, or above it")
         elif (kind := format_of(path.name)[0]) in KINDS:
@@ -110,7 +122,29 @@ def _folder_table(root: Path, folder: Path) -> Iterator[Place | Trouble]:
     if len(kinds) > 1:
         yield Trouble(name_of(root, folder), f"files of several kinds lie in the folder of one table: {', '.join(sorted(kinds))}")
     elif files:
-        yield Place(name_of(root, folder), kinds.pop(), folder, tuple(files))
+        yield Place(name_of(root, folder), kinds.pop(), folder, tuple(files), _more(folder, {path for path, _ in files}))
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name of the file system can be written down."""
+    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def _more(folder: Path, own: set[Path] | None) -> str:
+    """The first thing below a table's folder that is neither one of its files nor a mark of its writer's.
+
+    `own`: its files; None, of Delta: its log and every Parquet file, which are its history.
+    """
+    for at, folders, files in os.walk(folder):
+        here = Path(at)
+        if own is None and here == folder:
+            folders.remove("_delta_log")
+        folders.sort()
+        for name in sorted(files) + [f for f in folders if (here / f).is_symlink()]:
+            mine = here / name in own if own is not None else name.endswith(".parquet") and not (here / name).is_symlink()
+            if not mine and not _MARKS.fullmatch(name):
+                return name_of(folder, here / name)
+    return ""
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

@@ -27,7 +27,7 @@ class Graph:
 
     Attributes:
         root: the lake. fingerprint: of its tables and the scan's settings.
-        tables: of each its name, kind, rows, bytes, token, version and number of columns.
+        tables: of each its name, kind, rows, bytes, token, version, number of columns, and why it must stay.
         parent, child: int64[e], numbers of tables. missing, rows, distinct: int64[e], of each edge's child.
         read: int64[e], stored bytes of the child's columns inside the parent.
     """
@@ -54,7 +54,7 @@ def save(run: Path, root: Path, scanned: Scanned, settings: Settings) -> Graph:
     """Write graph.json, edges.parquet and certificates.jsonl; graph.json last, so that it stands for all of them."""
     tables = [
         {"name": t.name, "kind": t.kind, "rows": t.rows, "bytes": t.bytes, "token": t.token, "version": t.version,
-         "columns": len(t.leaves)} for t in scanned.tables
+         "columns": len(t.leaves), "held": scanned.held.get(t.name, "")} for t in scanned.tables
     ]
     read = np.array([scanned.tables[p].bytes_of(scanned.tables[c].leaves)
                      for p, c in zip(scanned.parent.tolist(), scanned.child.tolist(), strict=True)], np.int64)

@@ -12,6 +12,7 @@ from .graph import Graph
 
 FAMILIES, NODES = 24, 40  # drawn; the rest is counted in words
 _WIDTH, _STEP, _TOP, _BOX = 1040, 22, 12, 12
+_LETTER = 7.2  # width of one in a label
 
 
 @dataclass(frozen=True)
@@ -71,15 +72,18 @@ def _family(graph: Graph, members: list[int], twin: np.ndarray, deleted: Mapping
     level = _levels(below)
     shown = sorted(heads, key=lambda h: (level[h], names[h]))[:NODES]
     same = {h: [m for m in members if twin[m] == h] for h in heads}
-    drawn = _drawn(shown, below, level, {h: _label(names, same[h]) for h in shown},
+    room = int((_WIDTH / (max(level[h] for h in shown) + 1) - _BOX - 20) / _LETTER)
+    drawn = _drawn(shown, below, level, {h: _label(names, same[h], deleted, room) for h in shown},
                    {h: [names[m] in deleted for m in same[h]] for h in shown})
     return Family(len(members), sum(names[m] in deleted for m in members), drawn, len(heads) - len(shown))
 
 
-def _label(names: list[str], same: list[int]) -> str:
-    told = PurePosixPath(names[same[0]]).name
-    told = told if len(told) <= 44 else told[:43] + "…"
-    return told if len(same) == 1 else f"{told}  and {len(same) - 1} equal"
+def _label(names: list[str], same: list[int], deleted: Mapping[str, str], room: int) -> str:
+    """The name of the table that stays, or of the first, and how many are equal to it, cut to `room` letters."""
+    told = " ".join(PurePosixPath(min((names[m] for m in same), key=lambda n: n in deleted)).name.split())
+    more = f" and {len(same) - 1} equal" if len(same) > 1 else ""
+    room = max(min(44, room) - len(more), 8)
+    return (told if len(told) <= room else told[:room - 1] + "…") + more
 
 
 def _levels(below: Mapping[int, set[int]]) -> dict[int, int]:
@@ -108,7 +112,9 @@ def _drawn(
         direct = {c for c in below[p] if not any(c in below[m] for m in below[p])}  # the others follow from these
         for c in sorted(direct & set(shown)):
             (x1, y1), (x2, y2) = place[p], place[c]
-            bend = f"M{x1 + _BOX:.0f} {y1 + 6:.0f} C{x1 + 60:.0f} {y1 + 6:.0f} {x2 - 60:.0f} {y2 + 6:.0f} {x2:.0f} {y2 + 6:.0f}"
+            x1 = min(x1 + _BOX + 12 + len(labels[p]) * _LETTER, x2 - 12)  # behind the label
+            pull = min(60, (x2 - x1) / 2)
+            bend = f"M{x1:.0f} {y1 + 6:.0f} C{x1 + pull:.0f} {y1 + 6:.0f} {x2 - pull:.0f} {y2 + 6:.0f} {x2:.0f} {y2 + 6:.0f}"
             marks.append(svg.path(bend, "edge", f"{labels[c]} is in {labels[p]}"))
     for n in shown:
         x, y = place[n]

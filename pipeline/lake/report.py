@@ -37,5 +37,6 @@ def html(graph: Graph, plan: Mapping[str, Any]) -> str:
         more_families=more, totals=plan["totals"], deletions=plan["delete"][:_LISTED],
         more_deletions=max(0, len(plan["delete"]) - _LISTED), troubles=graph.troubles[:_LISTED], trouble_count=len(graph.troubles),
         kept_by_list=plan["kept_by_list"], kept_for_restores=plan["kept_for_restores"], too_slow=plan["too_slow"],
+        held=plan.get("held", {}),
         fingerprint=graph.fingerprint, bytes_read=sum(line.bytes for line in graph.lines), trash=plan["trash"],
     )

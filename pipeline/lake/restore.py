@@ -52,10 +52,12 @@ def restore(root: Path, name: str, settings: Settings, from_trash: bool = False)
 
 
 def _entry(trash: Path, name: str) -> tuple[Entry, dict[str, Any]]:
-    found = [(e, e.recipe) for e in entries(trash) if e.table.is_dir()]
-    waiting = [(e, r) for e, r in found if r and r["table"] == name and not e.restored]
+    found = [(e, e.recipe) for e in entries(trash)]
+    waiting = [(e, r) for e, r in found if r and r["table"] == name and e.gone and not e.restored]
+    if not waiting and any(r and r["table"] == name and e.restored for e, r in found):
+        raise RecipeError(f"{name}: has been restored already")
     if not waiting:
-        known = sorted({str(r["table"]) for e, r in found if r and not e.restored})
+        known = sorted({str(r["table"]) for e, r in found if r and e.gone and not e.restored})
         raise RecipeError(f"{name}: no such table is in the trash {trash}.{did_you_mean(name, known)} "
                           f"There are: {', '.join(known[:8]) or 'none'}{' ...' if len(known) > 8 else ''}")
     entry, recipe = max(waiting, key=lambda w: str(w[1]["when"] if w[1] else ""))

@@ -19,6 +19,7 @@ from ..plan import Stage
 from ..workspace import StageFolder, Workspace
 from .finding import find
 from .hashing import HashTask
+from .held import held
 from .inspect_table import inspect
 from .jobs import Request, write_jobs
 from .joins import NO_ROWS, Answer, Hashes, Question, ask, gather
@@ -47,7 +48,7 @@ class Scanned:
     """What a scan found: tables, troubles, a line per stage, and the edges: int64 arrays parent, child, and rows that miss.
 
     `rows`, `distinct`: of each edge's child, over its own columns. `prints`: fingerprints of child and of parent's projection
-    where one scan gave them whole. `fingerprint`: of tables and settings.
+    where one scan gave them whole. `fingerprint`: of tables and settings. `held`: why tables must stay, by name.
     """
 
     tables: list[Table]
@@ -60,6 +61,7 @@ class Scanned:
     distinct: np.ndarray
     prints: list[tuple[str | None, str | None]]
     fingerprint: str
+    held: dict[str, str] = field(default_factory=dict)
 
 
 def scan(root: Path, settings: Settings, workspace: Workspace, engine: Engine, progress: Progress) -> Scanned:
@@ -77,6 +79,7 @@ class _Scan:
         self.schemas: list[frozenset[str]] = []
         self.of = np.empty(0, np.int64)
         self.fingerprint = ""
+        self.held: dict[str, str] = {}
 
     def run(self) -> Scanned:
         """All stages."""
@@ -110,6 +113,7 @@ class _Scan:
                 self.troubles.append(told)
             else:
                 self.tables.append(told)
+        self.held = held(self.tables, {p.name: p for p in places})
         words = [VERSION, self.settings.scan_words(), [[t.name, t.token] for t in self.tables]]
         self.fingerprint = xxhash.xxh3_128_hexdigest(json.dumps(words, sort_keys=True).encode())
         self.schemas, self.of = distinct_schemas(t.leaves for t in self.tables)
@@ -251,7 +255,7 @@ class _Scan:
         prints = [(q.child.fingerprint, q.parent.fingerprint) for e, q in zip(good.tolist(), questions, strict=True) if keep[e]]
         missing, rows, distinct = facts[:, keep]
         return Scanned(self.tables, self.troubles, self.lines, parent[keep], child[keep], missing, rows, distinct, prints,
-                       self.fingerprint)
+                       self.fingerprint, self.held)
 
 
 def _blocks(parents: int, children: int, same: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:

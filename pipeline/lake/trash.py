@@ -12,6 +12,7 @@
 One rename moves a table, so it lies either where it was or here, whole.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -57,6 +58,12 @@ class Entry:
         return there[0] if there else None
 
     @property
+    def gone(self) -> bool:
+        """Whether its table left the lake, now or once: also where the trash has been emptied with its folders."""
+        recipe = self.recipe
+        return recipe is not None and (self.table.is_dir() or not (self.path.parent.parent / str(recipe["table"])).exists())
+
+    @property
     def restored(self) -> bool:
         """Whether it has been restored."""
         return (self.path / "restored.json").exists()
@@ -70,7 +77,7 @@ def entries(trash: Path) -> list[Entry]:
 
 def needed_parents(trash: Path) -> set[str]:
     """Tables that deleted tables would be rebuilt from: they must stay as long as those are not restored."""
-    waiting = [e.recipe for e in entries(trash) if e.table.is_dir() and not e.restored]
+    waiting = [e.recipe for e in entries(trash) if e.gone and not e.restored]
     return {str(recipe["parent"]["name"]) for recipe in waiting if recipe}
 
 
@@ -104,11 +111,12 @@ def move(source: Path, target: Path) -> None:
     """Rename a file or folder, durably, to where nothing lies. Raises StaleError where something does, or on another disk."""
     if target.exists() or target.is_symlink():
         raise StaleError(f"{target} exists: nothing is overwritten; move it away first")
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         source.rename(target)
     except OSError as e:
-        raise StaleError(f"{source} cannot be moved to {target} ({e.strerror}): the trash must lie on the lake's own disk") from e
+        why = ": the trash must lie on the lake's own disk" if e.errno == errno.EXDEV else ""
+        raise StaleError(f"{source} cannot be moved to {target} ({e.strerror}){why}") from e
     for folder in {source.parent, target.parent}:
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -284,6 +284,32 @@ def test_a_parent_that_deleted_tables_come_back_from_stays(tmp_path: Path) -> No
     assert [d["table"] for d in plan["delete"]] == ["twin.parquet"] and plan["kept_for_restores"] == ["all.parquet"]
 
 
+@pytest.mark.parametrize("emptied", ["*/table/*", "*/table"])
+def test_an_emptied_trash_keeps_the_way_back(tmp_path: Path, emptied: str) -> None:
+    lake, told = pair(tmp_path)
+    content = pq.read_table(lake / "part.parquet")
+    applied(told)
+    for path in (lake / ".tamis-trash").glob(emptied):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.copy(lake / "all.parquet", lake / "twin.parquet")
+    assert planned(lake, tmp_path / "next", "storage_price=1000")[1]["kept_for_restores"] == ["all.parquet"]
+    restore(lake.resolve(), "part.parquet", told.settings)
+    assert pq.read_table(lake / "part.parquet").equals(content)
+    with pytest.raises(RecipeError, match="has been restored already"):
+        restore(lake.resolve(), "part.parquet", told.settings)
+
+
+def test_a_plan_of_before_does_not_delete_a_parent_that_is_needed_since(tmp_path: Path) -> None:
+    lake, first = pair(tmp_path)
+    shutil.copy(lake / "all.parquet", lake / "twin.parquet")
+    second, plan = planned(lake, tmp_path / "second", "storage_price=1000", "keep=['twin*', 'part*', 'zone*']")
+    assert [d["table"] for d in plan["delete"]] == ["all.parquet"]
+    applied(first)  # part and zone come back from all
+    with pytest.raises(StaleError, match=r"all.parquet: tables in the trash come back from it"):
+        applied(second)
+    assert (lake / "all.parquet").exists()
+
+
 def test_the_keep_list_and_the_least_copies(tmp_path: Path) -> None:
     lake, _ = pair(tmp_path)
     shutil.copy(lake / "all.parquet", lake / "twin.parquet")

@@ -12,9 +12,11 @@ import pytest
 
 from tamis.operators.lake import families
 from tamis.pipeline.engines.local import LocalEngine
-from tamis.pipeline.errors import RecipeError
+from tamis.pipeline.errors import RecipeError, StaleError
 from tamis.pipeline.execute import Silent
+from tamis.pipeline.lake.apply_plan import apply
 from tamis.pipeline.lake.finding import find, root_of
+from tamis.pipeline.lake.graph import load
 from tamis.pipeline.lake.inspect_table import inspect
 from tamis.pipeline.lake.run_lake import asked_of, plan_lake, scan_lake
 from tamis.pipeline.lake.scan import Scanned, scan
@@ -237,3 +239,67 @@ def test_every_stage_line_is_located_below_the_root(tmp_path: Path) -> None:
     assert [p.name for p in places] == ["deep/er/bad.parquet", "good.parquet", "inside.parquet"]
     assert isinstance(inspect(places[1], root), Table)
     assert "deep/er/bad.parquet" in left_out(scanned(root))
+
+
+def planned(root: Path, out: Path) -> tuple[Any, dict[str, Any]]:
+    asked = asked_of(str(root), str(out), ["np=1", "storage_price=1000"])
+    scan_lake(asked, Silent())
+    return asked, plan_lake(asked)
+
+
+@pytest.mark.parametrize("more", ["README.txt", "b=x/000000_0", "sub/_delta_log/0.json"])
+def test_a_folder_that_holds_more_than_its_table_stays(tmp_path: Path, more: str) -> None:
+    """It would be moved too, and would not come back from the parent."""
+    root = lake_with(tmp_path)
+    pq.write_to_dataset(GOOD.slice(2, 6), root / "hive", partition_cols=["b"])
+    (root / "hive" / "_SUCCESS").write_text("")
+    asked, plan = planned(root, tmp_path / "run")
+    assert "hive" in {d["table"] for d in plan["delete"]}
+    (root / "hive" / more).parent.mkdir(exist_ok=True, parents=True)
+    (root / "hive" / more).write_text("precious")
+    with pytest.raises(StaleError, match=f"hive: {more} lies in its folder"):
+        apply(asked.run, load(asked.run), asked.settings, lambda *_: None)
+    _, plan = planned(root, tmp_path / "again")
+    assert "hive" in plan["held"] and "hive" not in {d["table"] for d in plan["delete"]}
+    assert (root / "hive" / more).read_text() == "precious" and (root / "inside.parquet").exists()
+
+
+@pytest.mark.parametrize("absolute", [False, True], ids=["beside", "shallow clone"])
+def test_files_that_another_table_reads_stay(tmp_path: Path, absolute: bool) -> None:
+    deltalake = pytest.importorskip("deltalake")
+    root = lake_with(tmp_path)
+    deltalake.write_deltalake(str(root / "source"), GOOD.slice(0, 8))
+    deltalake.write_deltalake(str(root / "clone"), GOOD.slice(8))
+    text = (root / "source" / "_delta_log" / "00000000000000000000.json").read_text()
+    add = next(json.loads(x) for x in text.splitlines() if '"add"' in x)
+    add["add"]["path"] = (f"file://{root}/source/" if absolute else "../source/") + add["add"]["path"]
+    asked, before = planned(root, tmp_path / "before")
+    (root / "clone" / "_delta_log" / "00000000000000000001.json").write_text(json.dumps(add) + "\n")
+    if "source" in {d["table"] for d in before["delete"]}:
+        with pytest.raises(StaleError, match="source: clone reads its files too"):
+            apply(asked.run, load(asked.run), asked.settings, lambda *_: None)
+    _, plan = planned(root, tmp_path / "run")
+    assert plan["held"] == {"source": "clone reads its files too"}
+    assert "source" not in {d["table"] for d in plan["delete"]} and "inside.parquet" in {d["table"] for d in plan["delete"]}
+
+
+def test_a_csv_of_other_separators_stays(tmp_path: Path) -> None:
+    root = (tmp_path / "lake").resolve()
+    root.mkdir()
+    (root / "all.csv").write_text('a;b\n"x; 1";"y"\n1;2\n"p";q\n')
+    (root / "part.csv").write_text('a;b\n"x; 1";"y"\n"p";q\n')
+    _, plan = planned(root, tmp_path / "run")
+    assert not plan["delete"] and "separated by ';'" in plan["held"]["part.csv"]
+
+
+def test_a_name_that_is_no_text_has_a_line(tmp_path: Path) -> None:
+    root = lake_with(tmp_path)
+    for folder in ("", "some/", "hive/a=1/"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        try:
+            (root / os.fsdecode(folder.encode() + b"b\xffd.parquet")).write_bytes((root / "good.parquet").read_bytes())
+        except OSError:
+            pytest.skip("this file system takes no such name")
+    _, plan = planned(root, tmp_path / "run")
+    assert [d["table"] for d in plan["delete"]] == ["inside.parquet"]
+    assert {"b\\udcffd.parquet", "some/b\\udcffd.parquet", "hive"} <= set(left_out(scanned(root)))
