@@ -14,7 +14,7 @@ from ..workspace import read_json
 from . import apply_plan, graph, report
 from .graph import Graph
 from .restore import restore
-from .run_lake import asked_of, plan_lake, scan_lake
+from .run_lake import asked_of, plan_lake, scan_lake, scanned_at
 
 app = typer.Typer(no_args_is_help=True, help="Find tables that are contained in others, and remove them safely, with the way back.")
 
@@ -45,7 +45,7 @@ def scan_command(
 @app.command("plan")
 def plan_command(run: Run = "outputs/lake", sets: Sets = None, as_json: Json = False) -> None:
     """Choose what to delete: the cheapest set from which every deleted table can be rebuilt. Nothing is deleted yet."""
-    told = asked_of(run, None, sets or [])
+    told = scanned_at(run, sets or [])
     plan = plan_lake(told)
     if as_json:
         print(json.dumps(plan, ensure_ascii=False))
@@ -57,7 +57,7 @@ def plan_command(run: Run = "outputs/lake", sets: Sets = None, as_json: Json = F
 @app.command("apply")
 def apply_command(run: Run = "outputs/lake", as_json: Json = False) -> None:
     """Move what the plan deletes to the lake's trash, each with a restore recipe. Nothing is unlinked."""
-    told = asked_of(run)
+    told = scanned_at(run)
     found = graph.load(told.run)
 
     def watch(deletion: Mapping[str, Any], what: str) -> None:
@@ -79,7 +79,7 @@ def restore_command(
     from_trash: Annotated[bool, typer.Option("--from-trash", help="Move the trashed copy back instead of rebuilding.")] = False,
 ) -> None:
     """Rebuild a deleted table from its parent, verify it by fingerprint, and put it back where it was."""
-    told = asked_of(run)
+    told = scanned_at(run)
     recipe = restore(graph.load(told.run).root, table, told.settings, from_trash)
     how = "moved back from the trash" if from_trash else f"rebuilt from {recipe['parent']['name']}, fingerprint verified"
     out.print(f"{table}: {how}; {recipe['fingerprint']['rows']:,} rows", markup=False)
@@ -88,7 +88,7 @@ def restore_command(
 @app.command("report")
 def report_command(run: Run = "outputs/lake") -> None:
     """Draw the report anew: the graph, the stages, the plan."""
-    told = asked_of(run)
+    told = scanned_at(run)
     plan = read_json(told.run / "plan.json") or plan_lake(told)
     out.print(str(report.write(told.run, graph.load(told.run), plan)), markup=False)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,19 @@ def asked_of(what: str, out: str | None = None, sets: Sequence[str] = ()) -> Ask
     words: dict[str, Any] = {"project_name": path.name or "lake", "dataset_path": what, "export_path": out or "outputs/lake"}
     words |= {"process": [STEP.name]}
     return asked(recipes.load(words, sets=own))
+
+
+def scanned_at(what: str, sets: Sequence[str] = ()) -> Asked:
+    """What was asked by the scan in a run folder, or by its recipe. No other run is meant, wherever this is called.
+
+    Raises RecipeError where no lake was scanned.
+    """
+    path = Path(what)
+    if path.suffix in (".yaml", ".yml"):
+        return asked_of(what, None, sets)
+    if not all((path / name).is_file() for name in ("graph.json", "recipe.yaml")):
+        raise RecipeError(f"{what}: no lake has been scanned there; begin with: tamis lake scan PATH --out {what}")
+    return replace(asked_of(what, None, sets), run=path)
 
 
 def scan_lake(told: Asked, progress: Progress) -> Graph:

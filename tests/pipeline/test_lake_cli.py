@@ -1,9 +1,13 @@
 """`tamis lake` and `tamis run` on the bundled lake: what people see, the report, the files; the docs name every command."""
 
+import html
 import json
+import re
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from planted_lake import plant, write
 from typer.testing import CliRunner
@@ -15,6 +19,8 @@ from tamis.pipeline.engines.spark import SparkEngine
 from tamis.pipeline.errors import RecipeError
 from tamis.pipeline.execute import Silent
 from tamis.pipeline.lake.cli import app as lake_app
+from tamis.pipeline.lake.graph import Graph
+from tamis.pipeline.lake.picture import families
 from tamis.pipeline.lake.scan import scan
 from tamis.pipeline.lake.settings import STEP, Settings
 from tamis.pipeline.run import run
@@ -64,6 +70,49 @@ def test_a_path_with_settings(lake: Path) -> None:
     told = json.loads(call("lake", "scan", str(lake), "--out", "out", "--set", "tolerance=0.2", "--set", "np=1", "--json"))
     assert told["settings"]["tolerance"] == 0.2 and len(told["tables"]) == 7
     assert any(d["table"] == "cities_as_revised.csv" for d in json.loads(call("lake", "plan", "out", "--set", "storage_price=99", "--json"))["delete"])
+
+
+@pytest.mark.parametrize("words", [["plan"], ["apply"], ["report"], ["restore", "orders_backup.jsonl", "--run"]])
+def test_a_mistyped_run_is_not_taken_for_another(lake: Path, words: list[str]) -> None:
+    call("lake", "scan", "lake.yaml")
+    call("lake", "plan")
+    before = sorted(p.name for p in lake.iterdir())
+    for typo in ("outputs/lakes", str(lake)):
+        done = CliRunner().invoke(app, ["lake", *words, typo])
+        assert isinstance(done.exception, RecipeError) and f"{typo}: no lake has been scanned there" in str(done.exception)
+    assert sorted(p.name for p in lake.iterdir()) == before
+
+
+def test_a_run_is_the_same_from_everywhere(lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call("lake", "scan", "lake.yaml")
+    call("lake", "plan")
+    (tmp_path / "else" / "data").mkdir(parents=True)
+    shutil.copytree(lake, tmp_path / "else" / "data" / "lake")
+    shutil.copy("lake.yaml", tmp_path / "else")
+    monkeypatch.chdir(tmp_path / "else")
+    call("lake", "scan", "lake.yaml")
+    call("lake", "plan")
+    call("lake", "apply", str(tmp_path / "outputs" / "lake"))
+    assert not (lake / "orders_backup.jsonl").exists() and Path("data/lake/orders_backup.jsonl").exists()
+
+
+def test_labels_do_not_run_into_each_other_or_lines(lake: Path) -> None:
+    found = load_graph_of(lake.parent / "deep", [f"{'long_name_' * 5}{i}.parquet" for i in range(6)])
+    page = families(found, {})[0][0].drawn
+    starts = [float(x) for x in re.findall(r'd="M([0-9.]+)', page)]
+    labels = sorted((float(x), len(html.unescape(words))) for x, words in re.findall(r'class="label" x="([0-9.]+)"[^>]*>([^<]*)<', page))
+    assert len(labels) == 6 and len(starts) == 5
+    for (x, letters), (following, _) in pairwise(labels):
+        assert x + letters * 6.5 < following - 12  # 12.5 px letters are 6 to 7 wide
+        assert any(x + letters * 6.5 <= start < following for start in starts)
+
+
+def load_graph_of(folder: Path, names: list[str]) -> Graph:
+    """A chain of tables, each in all before it."""
+    tables = [{"name": n, "kind": "parquet", "rows": 1, "bytes": 1, "token": "", "version": None, "columns": 1} for n in names]
+    edges = np.array([(p, c) for p in range(len(names)) for c in range(p + 1, len(names))], np.int64)
+    ones = np.ones(len(edges), np.int64)
+    return Graph(folder, "", tables, [], [], edges[:, 0], edges[:, 1], ones * 0, ones, ones, ones)
 
 
 def test_rows_and_tables_do_not_mix(lake: Path) -> None:
