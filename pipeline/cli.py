@@ -219,7 +219,8 @@ def _tell_added(told: dict[str, Any], as_json: bool) -> None:
         print(json.dumps(told, ensure_ascii=False))
         return
     left = ", ".join(f"{n:,} {reason}" for reason, n in sorted(told["left"].items())) or "none"
-    out.print(f"{told['index']}: {told['documents']:,} documents added, of which {told['kept']:,} stay; left: {left}", markup=False)
+    out.print(f"{told['index']}: {told['documents']:,} documents {'known already' if told['known'] else 'added'}, "
+              f"of which {told['kept']:,} stay; left: {left}", markup=False)
 
 
 @app.command("deploy")

@@ -6,6 +6,7 @@ depends only on the files. So neither engine nor worker count nor a moved folder
 
 import difflib
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -122,7 +123,7 @@ def _rows(
 def _json_rows(split: Split, texts: tuple[str, ...], tolerate: bool, schema: pa.Schema | None) -> Iterator[Rows]:
     """JSON rows; a break in the file is told after the rows before it."""
     try:
-        known = schema or json_head(split.url, split.codec, split.format == "array")
+        known = schema or _head(split.url, split.codec, split.format == "array", split.size, split.modified)
     except BrokenError:
         known = pa.schema([])
     types = {f.name: f.type for f in known} | dict.fromkeys(texts, pa.string())
@@ -132,6 +133,16 @@ def _json_rows(split: Split, texts: tuple[str, ...], tolerate: bool, schema: pa.
     except BrokenError as e:
         told = complain(f"{split.source}, byte {e.position}", e.reason, tolerate=tolerate)
         yield broken_row(split.source, e.position, told, known)
+
+
+def _head(url: str, codec: str | None, array: bool, size: int, modified: int) -> pa.Schema:
+    """As of `json_head`; of a local file, read once for all its splits: where the first line is long, so is the head."""
+    return _known_head(url, codec, array, size, modified) if modified else json_head(url, codec, array)
+
+
+@lru_cache(maxsize=8)
+def _known_head(url: str, codec: str | None, array: bool, size: int, modified: int) -> pa.Schema:
+    return json_head(url, codec, array)
 
 
 def _blocks(split: Split) -> Iterator[Block]:

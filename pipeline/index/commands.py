@@ -23,7 +23,8 @@ def build(index: Path, what: str, progress: Progress, *, sets: Sequence[str] = (
     """Begin an index with the rows that reach the deduplication step of a recipe, or with data; answers what was added.
 
     `what`: a recipe, whose `step` (its only one, if not given) is meant, or data that `op` reads with `sets` as its settings.
-    Raises RecipeError where there is an index already, unless these very rows began it.
+    `known` in the answer: whether these very rows were there before. Raises RecipeError where there is an index already, unless
+    these very rows began it.
     """
     return _add(index, what, progress, sets, op, text_key, step, begin=True)
 
@@ -49,12 +50,30 @@ def _add(index: Path, what: str, progress: Progress, sets: Sequence[str], op: st
         number = _which(recipe.load(what, sets=sets), step)
         asked = recipe.load(what, sets=[*sets, *(f"process.{number}.{k}={v}" for k, v in keys.items())])
         return _done(plan.make(asked), number, index, progress)
-    working = index.with_name(f"{index.name}.building")  # kept when interrupted: the same command takes it up
+    working = _working(index)
     words = {"dataset_path": what, "export_path": str(working), "text_keys": text_key, "process": [{op: {}}]}
     told = _done(plan.make(recipe.load(words, sets=[f"process.1.{s}" for s in (*sets, *(f"{k}={v}" for k, v in keys.items()))])), 1,
                  index, progress)
     shutil.rmtree(working, ignore_errors=True)
     return told
+
+
+def _working(index: Path) -> Path:
+    """The folder beside `index` in which data is worked on: kept when interrupted, as the same command takes it up, then removed.
+
+    Raises RecipeError where it holds what no run has written.
+    """
+    place = index.absolute()
+    if not place.name:
+        raise RecipeError(f"{index}: an index needs a folder of its own")
+    working = place.with_name(f"{place.name}.building")
+    if working.exists() and not working.is_dir():
+        raise RecipeError(f"{working}, where the rows would be worked on, is a file; move it, or name another index")
+    there = [p.name for p in working.iterdir()] if working.exists() else []
+    if there and (there != ["work"] or not (working / "work" / ".lock").is_file()):
+        raise RecipeError(f"{working}, where the rows would be worked on and which is removed then, holds "
+                          f"{', '.join(sorted(there)[:3])}: no run has written that; move it, or name another index")
+    return working
 
 
 def _which(asked: Recipe, step: int | None) -> int:
@@ -73,9 +92,11 @@ def _done(planned: Plan, number: int, index: Path, progress: Progress) -> dict[s
     place.claim([s.url for s in planned.sources])
     stage = next(s for s in planned.stages if any(t.number == number for t in s.steps))
     assert stage.known is not None
+    before = layout.read(index)
+    known = before is not None and before.batch(stage.known.batch) is not None
     record = execute(planned, progress, upto=stage.index)
     manifest = layout.read(index)
     batch = manifest.batch(stage.known.batch) if manifest else None
     assert batch is not None
-    return {"index": str(index), "batch": batch.name, "documents": batch.documents, "kept": batch.kept,
+    return {"index": str(index), "batch": batch.name, "documents": batch.documents, "kept": batch.kept, "known": known,
             "left": {k.split(" ", 1)[1]: n for k, n in record["by"].items() if k.split(" ", 1)[0] == str(number)}}

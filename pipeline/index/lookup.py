@@ -121,7 +121,8 @@ class Reader:
             ends = segment.columns["ends.u64"].take(np.concatenate([np.maximum(within - 1, 0), within])).astype(np.int64)
             start[low:high] = np.where(within > 0, ends[: high - low], 0)
             stop[low:high] = ends[high - low :]
-            if not (start[low:high] <= stop[low:high]).all() or stop[low:high].max() > len(segment.columns["sets.u64"]):
+            first, last = start[low:high], stop[low:high]
+            if (first < 0).any() or (first > last).any() or last.max() > len(segment.columns["sets.u64"]):
                 raise StaleError(f"{segment.folder / 'ends.u64'} is not what was written: build the index anew")
         return start, stop
 

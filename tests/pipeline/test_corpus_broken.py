@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from tamis.pipeline import corpus
 from tamis.pipeline.corpus import ERROR, Source, cut, discover, peek_schema, read
 from tamis.pipeline.errors import ReadError, RecipeError
 from tamis.pipeline.formats import lines
+from tamis.pipeline.formats.heads import json_head
 from tamis.pipeline.ledger import POSITION
 
 GOOD = b'{"text": "good", "n": 1}\n'
@@ -89,6 +91,19 @@ def test_a_lines_type_is_judged_by_the_head_of_its_file_not_by_its_range(tmp_pat
     tail = replace(split, start=len(data) - 20 - 28, stop=len(data))
     with pytest.raises(ReadError, match="line 3001 .*column 'year' is text here, a number elsewhere"):
         list(read(tail, text_keys=["text"], batch_rows=9, batch_bytes=999, tolerate=False))
+
+
+def test_a_head_is_read_once_for_all_splits_of_a_file_and_again_when_it_has_changed(tmp_path, monkeypatch):
+    """Each split read it again: of a file whose first line is 20 MB, that is half a second for each MB."""
+    calls = []
+    monkeypatch.setattr(corpus, "json_head", lambda *asked: calls.append(asked) or json_head(*asked))
+    (split,) = cut(sources(tmp_path, "x.jsonl", GOOD * 50))
+    assert split.modified
+    how = {"text_keys": ["text"], "batch_rows": 9, "batch_bytes": 999, "tolerate": False}
+    pieces = [replace(split, start=i * 10 * len(GOOD), stop=(i + 1) * 10 * len(GOOD)) for i in range(5)]
+    assert sum(len(b) for piece in pieces for b in read(piece, **how)) == 50 and len(calls) == 1
+    list(read(replace(split, modified=split.modified + 1), **how))
+    assert len(calls) == 2
 
 
 def test_a_file_of_broken_lines_alone_keeps_them_all(tmp_path):

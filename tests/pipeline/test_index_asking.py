@@ -1,6 +1,7 @@
 """How a recipe and the command line name an index: what is refused and in which words, what a run again does, what is told."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +194,9 @@ def test_the_commands(made: Path) -> None:
     words = made / "day1.yaml"
     words.write_text(json.dumps(asked(made, out="yaml") | {"process": [{"text_length_filter": {"min_len": 1}}, {MINHASH: SIMILAR}]}))
     extended = json.loads(called("extend", index, words, "--json").stdout)
-    assert extended["left"]["indexed"] > 0 and extended == json.loads(called("extend", index, words, "--json").stdout)
+    assert extended["left"]["indexed"] > 0 and not extended["known"]
+    assert extended | {"known": True} == json.loads(called("extend", index, words, "--json").stdout)
+    assert f"{extended['documents']} documents known already" in " ".join(called("extend", index, words).stdout.split())
     assert "2 segment(s)" in called("show", index).stdout
     assert json.loads(called("compact", index, "--json").stdout)["segments"] == 1
     write(made / "day2.jsonl", corpus(8, 30))
@@ -207,6 +210,29 @@ def test_the_commands(made: Path) -> None:
     (segment / "kept.u64").unlink()
     shown = called("show", index, "--check")
     assert shown.exit_code == 1 and "keys.u64 is not what was written" in shown.stdout and "kept.u64 is gone" in shown.stdout
+
+
+def test_what_lies_where_rows_are_worked_on_is_not_removed(made: Path) -> None:
+    precious = made / "new.building" / "precious.txt"
+    for path in (precious, made / "new.building" / "work" / "precious.txt"):
+        path.parent.mkdir(parents=True)
+        path.write_text("years of work")
+        with pytest.raises(RecipeError, match=r"new\.building, where .* no run has written that"):
+            called("build", made / "new", made / "day0.jsonl")
+        assert path.read_text() == "years of work" and not (made / "new").exists()
+        shutil.rmtree(made / "new.building")
+    precious.parent.write_text("a file")
+    with pytest.raises(RecipeError, match=r"new\.building, where .* is a file"):
+        called("build", made / "new", made / "day0.jsonl")
+    with pytest.raises(RecipeError, match="a folder of its own"):
+        called("build", "/", made / "day0.jsonl")
+
+
+def test_an_index_in_the_folder_one_stands_in(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (made / "here").mkdir()
+    monkeypatch.chdir(made / "here")
+    assert "50 documents added" in " ".join(called("build", ".", made / "day0.jsonl").stdout.split())
+    assert (made / "here" / "manifest.json").is_file() and not (made / "here.building").exists()
 
 
 def test_a_recipe_with_several_steps_says_which(made: Path) -> None:

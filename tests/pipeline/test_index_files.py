@@ -219,7 +219,8 @@ def test_a_file_of_another_size_is_never_asked(tmp_path: Path, name: str) -> Non
 
 
 @pytest.mark.parametrize(("name", "ask"), [
-    ("ends.u64", lambda reader: reader.sets(np.array([0, 1]))), ("kept.u64", lambda reader: reader.kept(np.array([0, 1]))),
+    ("ends.u64", lambda reader: reader.sets(np.array([0, 1]))), ("ends.u64", lambda reader: reader.sets(np.array([1]))),
+    ("kept.u64", lambda reader: reader.kept(np.array([0, 1]))),
     (layout.DOCUMENTS, lambda reader: reader.names(np.array([0, 1]))),
 ])
 def test_numbers_that_cannot_be_are_damage(tmp_path: Path, name: str, ask: Any) -> None:
