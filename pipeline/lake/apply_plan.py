@@ -4,6 +4,7 @@ Kill it at any moment and call it again: a table lies where it was or in the tra
 """
 
 import importlib.metadata
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,11 @@ from .inspect_table import inspect
 from .settings import Settings
 from .tables import Table, Trouble, schema_text
 from .trash import FORMAT, Entry, locked, move, needed_parents, note, now
-from .way_back import WayBack, find_way_back
+from .way_back import OtherLettersError, WayBack, find_way_back
 
 
 def apply(run: Path, graph: Graph, settings: Settings, told: Callable[[Mapping[str, Any], str], None]) -> list[dict[str, Any]]:
-    """Move every table of the run's plan to the trash. `told` hears of each: moved, or done before.
+    """Move every table of the run's plan to the trash; answers those. `told` hears of each: moved, done before, or why it stays.
 
     Raises StaleError, before anything is moved, where a table or its parent is not what was planned.
     """
@@ -46,11 +47,18 @@ def apply(run: Path, graph: Graph, settings: Settings, told: Callable[[Mapping[s
             _unchanged(d["parent"], now_there[d["parent"]], d["parent_token"])
         moved = []
         for d in plan["delete"]:
-            if d in todo:
+            if d not in todo:
+                told(d, "done before")
+                continue
+            try:
                 _move(d, now_there, entries[d["table"]], settings, root, graph.fingerprint)
-                moved.append(d)
-            told(d, "moved" if d in todo else "done before")
-        write_json(run / "applied.json", {"when": now(), "deleted": [d["table"] for d in plan["delete"]], "trash": str(trash)})
+            except OtherLettersError as e:
+                told(d, f"stays: {e}")
+                continue
+            moved.append(d)
+            told(d, "moved")
+        gone = [d["table"] for d in plan["delete"] if d in moved or d not in todo]
+        write_json(run / "applied.json", {"when": now(), "deleted": gone, "trash": str(trash)})
     return moved
 
 
@@ -115,6 +123,7 @@ def write_way_back(entry: Entry, child: Table, parent: Table, back: WayBack, set
     atomically(entry.path / "rows.parquet", write)
     if back.residual.num_rows:
         write_table(entry.path / "residual.parquet", back.residual)
+        (entry.path / "residual.parquet").chmod(_mode(child.files[0].path))  # rows of it: for the same eyes
     assert child.schema is not None
     write_json(entry.path / "restore.json", {
         "format": FORMAT, "tamis": importlib.metadata.version("tamis"), "when": now(), "hash": HASH, "graph": graph,
@@ -127,11 +136,16 @@ def write_way_back(entry: Entry, child: Table, parent: Table, back: WayBack, set
     })
 
 
+def _mode(path: str) -> int:
+    return stat.S_IMODE(Path(path).stat().st_mode)
+
+
 def _files(child: Table, rows: list[int]) -> list[dict[str, Any]]:
-    """How the table's files were written: name, rows, partition, and of Parquet the schema, compression and row group."""
+    """How the table's files were written: name, mode, rows, partition, and of Parquet the schema, compression and row group."""
     told = []
     for file, count in zip(child.files, rows, strict=True) if child.kind != "delta" else ():
-        one: dict[str, Any] = {"name": file.name, "partition": [list(p) for p in file.partition], "rows": count}
+        one: dict[str, Any] = {"name": file.name, "partition": [list(p) for p in file.partition], "rows": count,
+                               "mode": _mode(file.path)}
         if child.kind == "parquet":
             footer = Footer(file.path)
             group = footer.meta.row_group(0) if footer.groups else None

@@ -62,7 +62,8 @@ def apply_command(run: Run = "outputs/lake", as_json: Json = False) -> None:
 
     def watch(deletion: Mapping[str, Any], what: str) -> None:
         if not as_json:
-            out.print(f"{what}: {deletion['table']} (comes back from {deletion['parent']})", markup=False)
+            name = f"{what}: {deletion['table']} (comes back from {deletion['parent']})"
+            out.print(what if what.startswith("stays") else name, markup=False)
 
     moved = apply_plan.apply(told.run, found, told.settings, watch)
     if as_json:

@@ -44,7 +44,9 @@ def write_table_again(
         given = {k for k, _ in file["partition"]}
         tables = (p.drop_columns([c for c in p.schema.names if c in given]) for p in pieces(at, at + file["rows"]))
         kept = [n for n in schema.names if n not in given]
+        target.touch(mode=0o600)  # nobody else sees it before it has its mode again
         _WRITERS[recipe["kind"]](target, tables, file, kept)
+        target.chmod(file.get("mode", 0o644) & 0o777)
         at += file["rows"]
 
 

@@ -18,6 +18,10 @@ from .tables import Table
 CHUNK = 1 << 20  # rows that are rebuilt at a time
 
 
+class OtherLettersError(StaleError):
+    """Rows that count as equal, but of which the parent's would not bring back the table's: null for an empty text."""
+
+
 @dataclass(frozen=True)
 class WayBack:
     """int64[n] rows of the parent, -1 for the next residual row; the residual; the rows' fingerprint; rows of each file."""
@@ -55,7 +59,7 @@ def hashed(table: Table, names: Sequence[str], missing: Missing, root: str) -> n
 def find_way_back(child: Table, parent: Table, schema: pa.Schema, missing: int, settings_missing: Missing, root: str) -> WayBack:
     """The way back from parent to child, after every row has been rebuilt and compared by value.
 
-    `missing`: how many rows may be residual. Raises StaleError where more are, or where a rebuilt row differs.
+    `missing`: how many rows may be residual. Raises StaleError where more are, OtherLettersError where a rebuilt row differs.
     """
     names = tuple(sorted(child.leaves))
     by_file = [hashed(replace(child, files=(f,)), names, settings_missing, root) for f in child.files]
@@ -75,7 +79,8 @@ def find_way_back(child: Table, parent: Table, schema: pa.Schema, missing: int, 
         rebuilt = rebuild(parent, here, left, schema, names, root)
         wrong = differing(whole, rebuilt)
         if wrong:
-            raise StaleError(f"{child.name}: cannot be rebuilt to the letter from {parent.name}: column {wrong[0]} would differ")
+            raise OtherLettersError(f"{child.name}: cannot be rebuilt to the letter from {parent.name}: "
+                                    f"column {wrong[0]} would differ")
         at += piece.num_rows
     return WayBack(rows, pa.concat_tables(residual) if residual else schema.empty_table(), fingerprint(row_set(own)),
                    [h.shape[1] for h in by_file])

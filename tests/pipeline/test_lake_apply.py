@@ -310,6 +310,29 @@ def test_a_plan_of_before_does_not_delete_a_parent_that_is_needed_since(tmp_path
     assert (lake / "all.parquet").exists()
 
 
+def test_rows_that_are_one_but_not_to_the_letter_stay_and_the_rest_goes(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    pq.write_table(pa.table({"a": ["", None, "x", "y"], "b": [1, 1, 2, 3]}), lake / "all.parquet")
+    pq.write_table(pa.table({"a": [None, "x"], "b": [1, 2]}), lake / "other.parquet")  # the first equal row of all has ""
+    pq.write_table(pa.table({"a": ["", "y"], "b": [1, 3]}), lake / "same.parquet")
+    told, plan = planned(lake, tmp_path / "run", "storage_price=1000", "missing_values=empty")
+    assert {d["table"] for d in plan["delete"]} == {"other.parquet", "same.parquet"}
+    heard: list[str] = []
+    apply_plan.apply(told.run, graph.load(told.run), told.settings, lambda _, what: heard.append(what))
+    assert sorted(heard)[0] == "moved" and "other.parquet: cannot be rebuilt to the letter" in sorted(heard)[1]
+    assert (lake / "other.parquet").exists() and not (lake / "same.parquet").exists()
+    assert json.loads((told.run / "applied.json").read_text())["deleted"] == ["same.parquet"]
+
+
+def test_a_private_table_comes_back_private(tmp_path: Path) -> None:
+    lake, told = pair(tmp_path)
+    (lake / "part.parquet").chmod(0o640)
+    applied(told)
+    restore(lake.resolve(), "part.parquet", told.settings)
+    assert (lake / "part.parquet").stat().st_mode & 0o777 == 0o640
+
+
 def test_the_keep_list_and_the_least_copies(tmp_path: Path) -> None:
     lake, _ = pair(tmp_path)
     shutil.copy(lake / "all.parquet", lake / "twin.parquet")
