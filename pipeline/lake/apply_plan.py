@@ -4,6 +4,7 @@ Kill it at any moment and call it again: a table lies where it was or in the tra
 """
 
 import importlib.metadata
+import os
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -38,7 +39,7 @@ def apply(run: Path, graph: Graph, settings: Settings, told: Callable[[Mapping[s
     root, trash = graph.root, graph.root / settings.trash
     with locked(trash):
         places = {p.name: p for p in find(root, settings)[0]}
-        _nothing_more(plan["delete"], places, root, trash)
+        _movable(plan["delete"], places, root, trash)
         now_there = {name: _table(places, name, root) for d in plan["delete"] for name in (d["table"], d["parent"])}
         entries = {d["table"]: Entry.of(trash, d["table"], d["token"]) for d in plan["delete"]}
         todo = [d for d in plan["delete"] if not _done(entries[d["table"]], now_there[d["table"]])]
@@ -62,8 +63,8 @@ def apply(run: Path, graph: Graph, settings: Settings, told: Callable[[Mapping[s
     return moved
 
 
-def _nothing_more(deletions: list[dict[str, Any]], places: Mapping[str, Place], root: Path, trash: Path) -> None:
-    """Raises StaleError where more would be lost with a table than its rows, since the scan or the plan."""
+def _movable(deletions: list[dict[str, Any]], places: Mapping[str, Place], root: Path, trash: Path) -> None:
+    """Raises StaleError where a table cannot be moved, or more would be lost with it than its rows, since the scan or the plan."""
     logs = [inspect(p, root) for p in places.values() if p.kind in ("delta", "iceberg")]
     stay = held([t for t in logs if isinstance(t, Table)], places)
     needed = needed_parents(trash)
@@ -72,6 +73,11 @@ def _nothing_more(deletions: list[dict[str, Any]], places: Mapping[str, Place], 
             raise StaleError(f"{name}: {stay[name]}; scan and plan again")
         if name in needed:
             raise StaleError(f"{name}: tables in the trash come back from it; plan again")
+        path = places[name].path
+        if not os.access(path.parent, os.W_OK):
+            raise StaleError(f"{name}: its folder is read-only, it cannot be moved; set keep to spare it and plan again")
+        if path.stat().st_dev != trash.stat().st_dev:
+            raise StaleError(f"{name}: lies on another disk than {trash}, it cannot be moved; set keep to spare it and plan again")
 
 
 def _table(places: Mapping[str, Place], name: str, root: Path) -> Table | None:

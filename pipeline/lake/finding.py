@@ -108,9 +108,14 @@ def _folder_kind(root: Path, folder: Path, entries: list[os.DirEntry[str]], sett
 
 def _folder_table(root: Path, folder: Path) -> Iterator[Place | Trouble]:
     """One table of all the files below a folder."""
+    try:
+        below = list(_files_below(folder))
+    except OSError as e:
+        yield Trouble(name_of(root, folder), f"a folder in it cannot be listed ({e.strerror})")
+        return
     files: list[tuple[Path, Partition]] = []
     kinds = set()
-    for path in _files_below(folder):
+    for path in below:
         if not _is_text(str(path)):
             yield Trouble(name_of(root, folder), f"a file in it: {NOT_TEXT}")
             return
@@ -135,7 +140,8 @@ def _more(folder: Path, own: set[Path] | None) -> str:
 
     `own`: its files; None, of Delta: its log and every Parquet file, which are its history.
     """
-    for at, folders, files in os.walk(folder):
+    closed: list[OSError] = []
+    for at, folders, files in os.walk(folder, onerror=closed.append):
         here = Path(at)
         if own is None and here == folder:
             folders.remove("_delta_log")
@@ -144,7 +150,7 @@ def _more(folder: Path, own: set[Path] | None) -> str:
             mine = here / name in own if own is not None else name.endswith(".parquet") and not (here / name).is_symlink()
             if not mine and not _MARKS.fullmatch(name):
                 return name_of(folder, here / name)
-    return ""
+    return name_of(folder, Path(str(closed[0].filename))) if closed else ""
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

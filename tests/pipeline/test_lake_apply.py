@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -331,6 +332,27 @@ def test_a_private_table_comes_back_private(tmp_path: Path) -> None:
     applied(told)
     restore(lake.resolve(), "part.parquet", told.settings)
     assert (lake / "part.parquet").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_trash_on_another_disk_is_told_before_anything_moves(tmp_path: Path) -> None:
+    lake, told = pair(tmp_path)
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK) or memory.stat().st_dev == lake.stat().st_dev:
+        pytest.skip("there is no second file system")
+    with tempfile.TemporaryDirectory(dir=memory) as other:
+        (lake / ".tamis-trash").symlink_to(other)
+        with pytest.raises(StaleError, match="lies on another disk than"):
+            applied(told)
+        assert not list(Path(other).glob("*/restore.json")) and len(list(lake.glob("*.parquet"))) == 3
+
+
+def test_a_read_only_folder_is_told_before_anything_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake, told = pair(tmp_path)
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != lake.resolve() and access(path, mode))  # root may write anywhere
+    with pytest.raises(StaleError, match="read-only"):
+        applied(told)
+    assert len(list(lake.glob("*.parquet"))) == 3
 
 
 def test_the_keep_list_and_the_least_copies(tmp_path: Path) -> None:

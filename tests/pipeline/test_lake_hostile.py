@@ -303,3 +303,19 @@ def test_a_name_that_is_no_text_has_a_line(tmp_path: Path) -> None:
     _, plan = planned(root, tmp_path / "run")
     assert [d["table"] for d in plan["delete"]] == ["inside.parquet"]
     assert {"b\\udcffd.parquet", "some/b\\udcffd.parquet", "hive"} <= set(left_out(scanned(root)))
+
+
+def test_a_closed_folder_within_a_table_has_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = lake_with(tmp_path)
+    pq.write_to_dataset(GOOD.slice(2, 6), root / "hive", partition_cols=["b"])
+    scandir = os.scandir
+
+    def closed(path: Any) -> Any:
+        if str(path).endswith("b=x"):  # modes do not close anything for root
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    told = scanned(root)
+    assert left_out(told) == {"hive": "a folder in it cannot be listed (Permission denied)"}
+    assert edges(told) == {("good.parquet", "inside.parquet")}
