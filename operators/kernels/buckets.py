@@ -50,7 +50,7 @@ def repeated(keys: np.ndarray) -> np.ndarray:
     for k in range(len(keys)):
         slot = (keys[k] * M1) >> shift
         found[filled] = k
-        filled += np.int64((twice[slot >> _3] >> np.uint8(slot & _7)) & 1)
+        filled += int((twice[slot >> _3] >> np.uint8(slot & _7)) & 1)
     return found[:filled].copy()
 
 

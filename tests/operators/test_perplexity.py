@@ -39,6 +39,7 @@ def test_the_formula_line_by_line() -> None:
 
 
 def test_through_a_run_and_found_where_data_juicer_keeps_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("kenlm")
     rows = [{"text": t} for t in TEXTS]
     monkeypatch.setenv("DATA_JUICER_MODELS_CACHE", str(MODELS))
     made = apply([{"perplexity_filter": {"max_ppl": 30.0}}], rows)

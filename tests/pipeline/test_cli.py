@@ -46,6 +46,7 @@ def home(tmp_path, monkeypatch) -> Path:
 def tamis(home, monkeypatch, capsys):
     def tamis(*words: str) -> Said:
         monkeypatch.setattr(sys, "argv", ["tamis", *words])
+        monkeypatch.setattr(cli.out, "width", 160)  # as of a pipe: it was measured at the import, by whatever ran the tests
         with pytest.raises(SystemExit) as e:
             cli.main()
         told = capsys.readouterr()
