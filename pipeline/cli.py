@@ -261,13 +261,13 @@ def main() -> None:
         app()
     except RecipeError as e:
         lines = str(e).splitlines()
-        title = "The recipe cannot be run" if len(lines) == 1 else f"The recipe cannot be run, for {len(lines)} reasons"
+        title = (e.title or "The recipe cannot be run") + ("" if len(lines) == 1 else f", for {len(lines)} reasons")
         err.print(f"[bold red]{title}:[/bold red]")
         for line in lines:
             err.print(f"  {line}", markup=False)
         sys.exit(e.exit_code)
     except TamisError as e:
-        err.print(f"[bold red]{_TITLES.get(type(e).__name__, 'It failed')}:[/bold red] ", end="")
+        err.print(f"[bold red]{e.title or _TITLES.get(type(e).__name__, 'It failed')}:[/bold red] ", end="")
         err.print(str(e), markup=False)
         sys.exit(e.exit_code)
     except OSError as e:

@@ -27,6 +27,7 @@ class TamisError(Exception):
     """Base of all errors that tamis raises on purpose."""
 
     exit_code = 1
+    title: str | None = None  # what the command line calls it, where its class does not say enough
 
 
 class RecipeError(TamisError):
