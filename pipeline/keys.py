@@ -11,6 +11,7 @@ KEYS: dict[str, tuple[Any, Any]] = {
     "np": (int, 0),
     "text_keys": (str | list[str], "text"),
     "suffixes": (str | list[str], []),
+    "only_files": (list[str], []),
     "seed": (int, 0),
     "engine": (Literal["local", "spark"], "local"),
     "on_error": (Any, "stop"),
@@ -24,6 +25,7 @@ KEYS: dict[str, tuple[Any, Any]] = {
     "keep_stats_in_res_ds": (bool, False),
     "batch_rows": (int, 4096),
     "spark_master": (str | None, None),
+    "spark_partitions": (int, 0),
 }
 # Data-Juicer's keys that we read and leave: each steers machinery that ours does not have or always has.
 IGNORED_KEYS = frozenset((

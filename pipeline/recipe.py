@@ -70,9 +70,11 @@ class Recipe:
     keep_stats: bool
     batch_rows: int
     spark_master: str | None
+    spark_partitions: int
     folder: Path
     compat: str | None = None
     allow_code: bool = False
+    only_files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     asked: Mapping[str, Any] | None = None
 
@@ -268,8 +270,10 @@ def _recipe(
         guards=dict(values["guards"]), work_dir=values["work_dir"],
         export_type=values["export_type"] or _type_of_file(values["export_path"]) or "parquet",
         export_shard_size=values["export_shard_size"], keep_stats=values["keep_stats_in_res_ds"],
-        batch_rows=values["batch_rows"], spark_master=values["spark_master"], folder=folder,
-        compat=values["compat"], allow_code=values["allow_code"], notes=tuple(notes), asked=words,
+        batch_rows=values["batch_rows"], spark_master=values["spark_master"], spark_partitions=values["spark_partitions"],
+        folder=folder,
+        compat=values["compat"], allow_code=values["allow_code"], only_files=tuple(values["only_files"]),
+        notes=tuple(notes), asked=words,
     )
 
 
@@ -288,12 +292,14 @@ def words(recipe: Recipe) -> dict[str, Any]:
         process.append({step.name: {k: v for k, v in settings.items() if v is not None}})
     return {
         "project_name": recipe.project_name, "dataset_path": list(recipe.dataset_path), "export_path": recipe.export_path,
-        "text_keys": list(recipe.text_keys), "suffixes": list(recipe.suffixes), "np": recipe.workers, "seed": recipe.seed,
+        "text_keys": list(recipe.text_keys), "suffixes": list(recipe.suffixes),
+        **({"only_files": list(recipe.only_files)} if recipe.only_files else {}), "np": recipe.workers, "seed": recipe.seed,
         "engine": recipe.engine, "on_error": "stop" if recipe.set_aside is None else {"set_aside": recipe.set_aside},
         "export_type": recipe.export_type, "export_shard_size": recipe.export_shard_size,
         "keep_stats_in_res_ds": recipe.keep_stats, "batch_rows": recipe.batch_rows,
         **({"compat": recipe.compat} if recipe.compat else {}), **({"allow_code": True} if recipe.allow_code else {}),
         **{k: v for k, v in (("work_dir", recipe.work_dir), ("spark_master", recipe.spark_master),
+                             ("spark_partitions", recipe.spark_partitions),
                              ("guards", dict(recipe.guards))) if v},
         "process": process,
     }

@@ -14,6 +14,5 @@ def engine_for(recipe: Recipe) -> Engine:
     if recipe.engine == "local":
         return LocalEngine(recipe.workers)
     if importlib.util.find_spec("pyspark") is None:
-        need = "the extra 'spark': pip install 'tamis[spark]' (and Java 17 or later)"
-        raise RecipeError(f"{recipe.name}: engine: spark needs {need}")
-    return SparkEngine(recipe.spark_master, recipe.workers)
+        raise RecipeError(f"{recipe.name}: engine: spark needs the extra 'spark': pip install 'tamis[spark]'")
+    return SparkEngine(recipe.spark_master, recipe.workers, recipe.spark_partitions)

@@ -6,15 +6,19 @@ import signal
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import connection
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from ..errors import LostWorkerError
-from .base import Counts
+from .base import Counts, Emit, Take, Tasks
+from .roots import in_memory
 
 # Parallelism is by processes: a thread pool inside each would only fight over the same cores, and would make the last
 # bits of a sum depend on their number.
@@ -25,7 +29,8 @@ ONE_THREAD["TOKENIZERS_PARALLELISM"] = "false"
 class LocalEngine:
     """Processes on this machine. `workers` 0 means one per core that this process may use."""
 
-    name = "local"
+    name, remote = "local", False
+    watch: Callable[[Tasks], None] | None = None
 
     def __init__(self, workers: int = 0) -> None:
         self.workers = min(workers, cores()) if workers else cores()
@@ -38,6 +43,18 @@ class LocalEngine:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self.workers, multiprocessing.get_context("spawn"), initializer=_live_with_parent)
         return _gather(self._pool, task, parts, done, ahead=self.workers + 1)
+
+    def exchange(self, emit: Emit, sources: Sequence[int], take: Take, targets: int) -> list[Counts]:
+        """See `Engine.exchange`; in this process, and all of it in memory: stages of this engine spill to files instead."""
+        held: list[list[pa.RecordBatch]] = [[] for _ in range(targets)]
+        for source in sources:
+            for target, batch in emit(source):
+                held[target].append(batch)
+        return [take(target, iter(held[target])) for target in range(targets)]
+
+    def roots(self, edges: Callable[[int], Iterable[pa.RecordBatch]], files: int, count: int, folder: Path) -> list[Path]:
+        """See `Engine.roots`."""
+        return in_memory(edges, files, folder)
 
     def close(self) -> None:
         """Stop the workers, busy or not."""

@@ -22,7 +22,7 @@ MAY_IMPORT = {
 }
 # A library that has one home.
 HOMES = {
-    "pyspark": ("pipeline/engines/spark.py",),
+    "pyspark": ("pipeline/engines/spark",),
     "prefect": ("flows/",),
     "torch": ("selectors/influence/", "operators/embed/"),
     "sentence_transformers": ("operators/embed/",),
