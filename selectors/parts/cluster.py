@@ -1,20 +1,17 @@
 """Clustering: spherical or plain k-means over faiss, with every choice that faiss makes silently made explicit.
 
-Rows are looked at in the order of their ids and faiss runs on one thread, so neither the order of the rows nor the
-number of threads changes a bit of the answer: BLAS sums differ in the last bit between thread counts, and k-means
-magnifies that into other clusters.
+The sample is looked at in the order of its ids, in blocks that no thread count changes (lloyd.py), and every row's
+label is exact. So neither the order of the rows nor the number of threads changes a bit of the answer: BLAS sums differ
+in the last bit between thread counts, and k-means magnifies that into other clusters.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from .draw import SAMPLE, uniform
+from .lloyd import BLOCK, as_points, assign_all, cores, lloyd, one_thread, squares, whole_rounds
 from .seeding import spread_out
-
-_BLOCK = 8192  # rows assigned at a time: 8192 x k distances are in memory
 
 
 @dataclass(frozen=True)
@@ -50,33 +47,50 @@ def default_k(n: int) -> int:
 
 def kmeans(
     vectors: np.ndarray, k: int, *, seed: int, ids: np.ndarray | None = None, iterations: int = 20,
-    sample_per_centroid: int = 256, spherical: bool = True,
+    sample_per_centroid: int = 256, spherical: bool = True, passes: int = 0, threads: int | None = None,
 ) -> Clusters:
     """At most `k` clusters of the rows: fewer where fewer differ or some end up empty.
 
-    Trained on the `k * sample_per_centroid` rows whose hash of (seed, id) is smallest, from a greedy k-means++ start;
-    then every row goes to its nearest centroid, ties to the first centroid of the start.
-    `ids` (default: row numbers) carry the chance. Spherical: rows are scaled to length 1 first.
+    Trained on the `k * sample_per_centroid` rows whose hash of (seed, id) is smallest, from a greedy k-means++ start,
+    in at most `iterations` rounds; then `passes` rounds over all rows (0: the sample says enough); then every row goes
+    to its nearest centroid, exactly, ties to the lower. `ids` (default: row numbers) carry the chance. Spherical: rows
+    are scaled to length 1 first. `threads` (default: all cores) change no bit. `passes` sum the rows in the order in
+    which they lie: then their order may change a last bit.
 
-    Shape: vectors float32[n, d].  Cost: O(min(n, 256 k) k d) per iteration, O(n k d) once, one thread; no copy of
-    `vectors`.  Raises ValueError on NaN, infinite and (spherical) zero rows, with their number.
+    Shape: vectors float32[n, d] or float16[n, d], which may be a memory map larger than memory: the sample, and BLOCK
+    rows with their distances for each thread, are held.  Cost: O(min(n, 256 k) k d) per iteration, O(n k d) per pass
+    and once more.  Raises ValueError on NaN, infinite and (spherical) zero rows, with their number.
     """
     _check(vectors, k, iterations, sample_per_centroid, spherical)
-    k = min(k, len(vectors))
+    k, threads = min(k, len(vectors)), threads or cores()
     ids = np.arange(len(vectors)) if ids is None else ids
     order = np.argsort(ids, kind="stable")
     by_chance = order[np.argsort(uniform(seed, ids[order], stream=SAMPLE), kind="stable")]
     sample = by_chance[: k * sample_per_centroid]
-    with _one_thread():
-        start = spread_out(_points(vectors, sample, spherical), k, seed)
-        rows = sample[np.argsort(ids[sample], kind="stable")]
-        centroids = _lloyd(_points(vectors, rows, spherical), start, iterations, spherical)
-        labels, distance = _assign(vectors, order, centroids, spherical)
+    with one_thread():
+        start = spread_out(as_points(_taken(vectors, sample), spherical), k, seed)
+    rows = sample[np.argsort(ids[sample], kind="stable")]
+    centroids = lloyd(as_points(_taken(vectors, rows), spherical), start, iterations, spherical, threads)
+    centroids = whole_rounds(vectors, centroids, passes, spherical, threads)
+    labels, distance = assign_all(vectors, centroids, spherical, threads)
+    return compact(labels, centroids, distance, order)
+
+
+def compact(labels: np.ndarray, centroids: np.ndarray, distance: np.ndarray, order: np.ndarray) -> Clusters:
+    """The clusters without the empty ones, largest first; `order`: in which the distances are summed."""
     sizes = np.bincount(labels, minlength=len(centroids))
     largest_first = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
     number = np.empty(len(centroids), np.int32)
     number[largest_first] = np.arange(len(largest_first))
     return Clusters(number[labels], centroids[largest_first], distance, float(distance[order].sum(dtype=np.float64)))
+
+
+def _taken(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The rows, read in the order in which they lie: a memory map is gone through once."""
+    taken = np.empty((len(rows), vectors.shape[1]), vectors.dtype)
+    order = np.argsort(rows, kind="stable")
+    taken[order] = vectors[rows[order]]
+    return taken
 
 
 def _check(vectors: np.ndarray, k: int, iterations: int, sample_per_centroid: int, spherical: bool) -> None:
@@ -85,61 +99,9 @@ def _check(vectors: np.ndarray, k: int, iterations: int, sample_per_centroid: in
             raise ValueError(f"{name} is {value}; it must be 1 or more")
     if not len(vectors):
         raise ValueError("no rows to cluster")
-    squares = _squares(vectors)
-    broken, zero = int((~np.isfinite(squares)).sum()), int((squares == 0).sum())
+    broken = zero = 0
+    for start in range(0, len(vectors), BLOCK):
+        lengths = squares(np.asarray(vectors[start : start + BLOCK], np.float32))
+        broken, zero = broken + int((~np.isfinite(lengths)).sum()), zero + int((lengths == 0).sum())
     if broken or (zero and spherical):
         raise ValueError(f"of {len(vectors)} vectors {broken} hold NaN or infinity and {zero} are zero: no direction")
-
-
-def _squares(vectors: np.ndarray) -> np.ndarray:
-    return np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
-
-
-def _points(vectors: np.ndarray, rows: np.ndarray, spherical: bool) -> np.ndarray:
-    """The rows, as float32 and C-ordered, scaled to length 1 where asked."""
-    points = np.ascontiguousarray(vectors[rows], np.float32)
-    if spherical:
-        points /= np.sqrt(_squares(points))[:, None]
-    return points
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    import faiss
-
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
-
-
-def _lloyd(points: np.ndarray, start: np.ndarray, iterations: int, spherical: bool) -> np.ndarray:
-    """float32[k, d] after that many rounds; faiss refills a cluster that runs empty by splitting a large one."""
-    import faiss
-
-    k, d = start.shape
-    # its own sampling is switched off by the two limits; its seed then decides nothing
-    limits = {"max_points_per_centroid": len(points), "min_points_per_centroid": 1}
-    trained = faiss.Kmeans(d, k, niter=iterations, spherical=spherical, seed=1, **limits)
-    trained.train(points, init_centroids=start)
-    return np.ascontiguousarray(trained.centroids, np.float32)
-
-
-def _assign(
-    vectors: np.ndarray, order: np.ndarray, centroids: np.ndarray, spherical: bool,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Nearest centroid of every row and the distance to it, block by block along `order`."""
-    import faiss
-
-    labels, distance = np.empty(len(vectors), np.int32), np.empty(len(vectors), np.float32)
-    for start in range(0, len(order), _BLOCK):
-        rows = order[start : start + _BLOCK]
-        points = _points(vectors, rows, spherical)
-        nearest = faiss.pairwise_distances(points, centroids).argmin(axis=1)
-        labels[rows] = nearest
-        away = points - centroids[nearest]
-        # |x - c|^2 = 2 (1 - cos) for unit x and c, without the cancellation of 1 - x.c
-        distance[rows] = _squares(away) * (0.5 if spherical else 1.0)
-    return labels, distance

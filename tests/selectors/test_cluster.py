@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("faiss")
 from tamis.selectors.parts.cluster import default_k, kmeans
+from tamis.selectors.parts.lloyd import assign, lloyd
 
 
 def blobs(sizes: list[int], d: int = 24, spread: float = 0.02, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -148,3 +149,48 @@ def test_settings_below_one_are_refused(setting):
 
 def test_default_k_is_the_root():
     assert [default_k(n) for n in (0, 1, 100, 196_000, 10**9)] == [1, 1, 10, 443, 4096]
+
+
+@pytest.mark.parametrize("spherical", [True, False])
+def test_threads_change_no_bit(spherical):
+    points = noise(9000)
+    answers = [kmeans(points, 30, seed=2, spherical=spherical, passes=1, threads=t) for t in (1, 2, 5)]
+    for found in answers[1:]:
+        assert (found.labels == answers[0].labels).all() and (found.centroids == answers[0].centroids).all()
+        assert (found.distance == answers[0].distance).all() and found.inertia == answers[0].inertia
+
+
+def test_a_memory_map_of_halves_gives_the_same_clusters(tmp_path):
+    points = noise(9000).astype(np.float16)
+    stored = np.memmap(tmp_path / "vectors", np.float16, "w+", shape=points.shape)
+    stored[:] = points
+    mapped = np.memmap(tmp_path / "vectors", np.float16, "r", shape=points.shape)
+    a, b = kmeans(mapped, 20, seed=0, passes=1), kmeans(points.astype(np.float32), 20, seed=0, passes=1)
+    assert (a.labels == b.labels).all() and a.inertia == b.inertia
+
+
+def test_rounds_over_all_rows_lower_the_inertia():
+    points = noise(6000)
+    part, whole = (kmeans(points, 30, seed=0, sample_per_centroid=8, passes=p).inertia for p in (0, 5))
+    assert whole < 0.99 * part
+
+
+def test_labels_are_exact_where_float32_cannot_tell():
+    rng = np.random.default_rng(0)
+    centroids = rng.normal(size=(40, 64)).astype(np.float32)
+    centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
+    a, b = rng.integers(0, 40, (2, 3000))
+    middle = centroids[a] + centroids[b] + 1e-7 * rng.normal(size=(3000, 64)).astype(np.float32)  # all but as near to both
+    points = (middle / np.linalg.norm(middle, axis=1, keepdims=True)).astype(np.float32)
+    labels, distance = assign(points, centroids, True)
+    exact = ((points[:, None].astype(np.float64) - centroids[None].astype(np.float64)) ** 2).sum(axis=2)
+    assert (labels == exact.argmin(axis=1)).all() and np.allclose(distance, exact.min(axis=1) / 2, atol=1e-6)
+    alone = [int(assign(points[i : i + 1], centroids, True)[0][0]) for i in range(200)]
+    assert alone == labels[:200].tolist()
+
+
+def test_a_cluster_that_runs_empty_starts_again_far_out():
+    points = np.array([[0.0, 0], [0, 1], [9, 9], [9, 8], [50, 50]], np.float32)
+    start = np.array([[0, 0], [9, 9], [-99, -99]], np.float32)  # the third is nearest to nothing
+    found = lloyd(points, start, 10, False, 1)
+    assert sorted(found.tolist()) == [[0, 0.5], [9, 8.5], [50, 50]]
