@@ -5,7 +5,6 @@ columns + write child). The default prices are public list prices, us-east-1: S3
 Athena 5 USD per TB scanned, for reading and for a maintenance run; writing as much as reading. Yours will differ.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,11 +49,3 @@ def rebuild_cost(read: np.ndarray, size: np.ndarray, stored: np.ndarray, accesse
 def latency(read: np.ndarray, size: np.ndarray, prices: Prices) -> np.ndarray:
     """float64[e]: seconds that a rebuild takes, L_e = start + S_u / read speed + S_v / write speed."""
     return np.asarray(prices.start + read / prices.read_speed + size / prices.write_speed, float)
-
-
-def by_pattern(names: Sequence[str], matched: Sequence[tuple[np.ndarray, float]], default: float) -> np.ndarray:
-    """float64[n]: the default, replaced where a (bool[n], value) pair says so; later pairs win."""
-    values = np.full(len(names), default, float)
-    for rows, value in matched:
-        values[rows] = value
-    return values

@@ -1,20 +1,24 @@
-"""`tamis lake scan, plan, apply, restore, report`: redundant tables of a data lake."""
+"""`tamis lake scan, plan, apply, restore, empty, report`: redundant tables of a data lake."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table as Grid
 
 from .. import display
+from ..errors import RecipeError, StaleError
 from ..reporting.words import size
 from ..terminal import err, out
 from ..workspace import read_json
 from . import apply_plan, graph, report
+from .emptying import Copy, copies, empty
 from .graph import Graph
 from .restore import restore
-from .run_lake import asked_of, plan_lake, scan_lake, scanned_at
+from .run_lake import asked_of, lake_root, plan_lake, scan_lake, scanned_at
 
 app = typer.Typer(no_args_is_help=True, help="Find tables that are contained in others, and remove them safely, with the way back.")
 
@@ -25,6 +29,19 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines inst
 _SHOWN = 20
 
 
+@contextmanager
+def _titled() -> Iterator[None]:
+    """Errors under titles of their own: without a recipe none is at fault, and a lake that changed is no workspace."""
+    try:
+        yield
+    except RecipeError as e:
+        e.title = "This cannot be done"
+        raise
+    except StaleError as e:
+        e.title = "Stopped"
+        raise
+
+
 @app.command("scan")
 def scan_command(
     what: Annotated[str, typer.Argument(metavar="PATH|RECIPE", help="The root of a lake, or a recipe of this one step.")],
@@ -32,7 +49,12 @@ def scan_command(
     sets: Sets = None, as_json: Json = False,
 ) -> None:
     """Find every table that is contained in another, proved row by row. Nothing in the lake is touched."""
-    told = asked_of(what, folder, sets or [])
+    if what.endswith((".yaml", ".yml")):
+        told = asked_of(what, folder, sets or [])
+    else:
+        with _titled():
+            told = asked_of(what, folder, sets or [])
+            lake_root(told.recipe)
     with display.progress(err, quiet=as_json) as progress:
         found = scan_lake(told, progress)
     if as_json:
@@ -43,6 +65,7 @@ def scan_command(
 
 
 @app.command("plan")
+@_titled()
 def plan_command(run: Run = "outputs/lake", sets: Sets = None, as_json: Json = False) -> None:
     """Choose what to delete: the cheapest set from which every deleted table can be rebuilt. Nothing is deleted yet."""
     told = scanned_at(run, sets or [])
@@ -55,6 +78,7 @@ def plan_command(run: Run = "outputs/lake", sets: Sets = None, as_json: Json = F
 
 
 @app.command("apply")
+@_titled()
 def apply_command(run: Run = "outputs/lake", as_json: Json = False) -> None:
     """Move what the plan deletes to the lake's trash, each with a restore recipe. Nothing is unlinked."""
     told = scanned_at(run)
@@ -74,6 +98,7 @@ def apply_command(run: Run = "outputs/lake", as_json: Json = False) -> None:
 
 
 @app.command("restore")
+@_titled()
 def restore_command(
     table: Annotated[str, typer.Argument(metavar="TABLE", help="Its name: the path below the lake's root.")],
     run: Annotated[str, typer.Option("--run", help="The folder of the run that deleted it.")] = "outputs/lake",
@@ -86,7 +111,50 @@ def restore_command(
     out.print(f"{table}: {how}; {recipe['fingerprint']['rows']:,} rows", markup=False)
 
 
+@app.command("empty")
+@_titled()
+def empty_command(
+    run: Run = "outputs/lake", yes: Annotated[bool, typer.Option("--yes", help="Delete them; without it they are listed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Free the storage: delete for good the tables in the lake's trash, each after its way back has been tried once more."""
+    told = scanned_at(run)
+    root = graph.load(told.run).root
+    found = copies(root / told.settings.trash)
+
+    def watch(copy: Copy, why: str) -> None:
+        if not as_json:
+            stays = why if why.startswith(copy.table) else f"{copy.table}: {why}"
+            out.print(f"stays: {stays}" if why else f"deleted: {copy.table}", markup=False)
+
+    gone = empty(root, told.settings, watch) if yes else []
+    if as_json:
+        print(json.dumps([{"table": c.table, "bytes": c.bytes, "parent": c.parent, "deleted": c in gone} for c in found]))
+    else:
+        _emptied(found, gone, root / told.settings.trash, told.run, yes)
+
+
+def _emptied(found: list[Copy], gone: list[Copy], trash: Path, run: Path, yes: bool) -> None:
+    if not yes:
+        for copy in found[:_SHOWN]:
+            how = f"comes back from {copy.parent}" if copy.parent else "is back in the lake"
+            out.print(f"{copy.table}: {size(copy.bytes)}, {how}", markup=False)
+        if len(found) > _SHOWN:
+            out.print(f"and {len(found) - _SHOWN:,} more; --json lists them all")
+        next_step = f" To delete them for good: tamis lake empty {run} --yes" if found else ""
+        out.print(f"\n{len(found):,} tables lie in {trash}, {size(sum(c.bytes for c in found))}. Nothing was deleted.{next_step}",
+                  markup=False)
+        return
+    out.print(f"\n{len(gone):,} of {len(found):,} tables deleted for good, {size(sum(c.bytes for c in gone))}.")
+    parents = sorted({c.parent for c in gone if c.parent})
+    if parents:
+        more = f" and {len(parents) - _SHOWN:,} more" if len(parents) > _SHOWN else ""
+        out.print(f"They come back from their parents only (tamis lake restore TABLE --run {run}): as long as you may want them, "
+                  f"do not change {', '.join(parents[:_SHOWN])}{more}.", markup=False)
+
+
 @app.command("report")
+@_titled()
 def report_command(run: Run = "outputs/lake") -> None:
     """Draw the report anew: the graph, the stages, the plan."""
     told = scanned_at(run)
@@ -133,4 +201,6 @@ def _plan(plan: Mapping[str, Any]) -> None:
     out.print(f"\n{totals['deleted']:,} of {totals['tables']:,} tables, {gone}.")
     out.print(f"Cost per period: {totals['plan']:.6g}; keep all {totals['keep_all']:.6g}, greedy {totals['greedy']:.6g}, "
               f"lower bound {totals['bound']:.6g}, gap {totals['gap']:.2g}.", markup=False)
-    out.print("Storage is saved when the trash is emptied.")
+    out.print("Storage is saved when the trash is emptied: tamis lake empty.")
+    if plan["gone"]:
+        out.print(f"{len(plan['gone']):,} of these tables have left the lake since it was scanned; scan again to see it as it is.")

@@ -1,7 +1,6 @@
 """The plan: which tables to delete, from which parent each is rebuilt, what that saves; nothing is touched yet."""
 
 import importlib.util
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +45,7 @@ def plan(run: Path, graph: Graph, settings: Settings) -> dict[str, Any]:
         "delete": _deletions(graph, chosen, edges, keep, rebuild, seconds),
         "kept_by_list": [n for n, a in zip(graph.names, asked, strict=True) if a],
         "kept_for_restores": sorted(bound_to & set(graph.names)),
+        "gone": [name for name in graph.names if not (graph.root / name).exists()],
         "held": {name: why for name, why in sorted(held.items()) if why},
         "too_slow": int((~quick).sum()),
     }
@@ -83,8 +83,3 @@ def _how(child: dict[str, Any], parent: dict[str, Any], missing: int) -> str:
     columns = f"{child['columns']} of {parent['columns']} columns" if child["columns"] < parent["columns"] else "all columns"
     rest = f", and {missing} rows stored beside" if missing else ""
     return f"{columns} of {parent['name']}, rows by number{rest}"
-
-
-def names_of(deletions: Sequence[dict[str, Any]]) -> list[str]:
-    """The tables that a plan deletes."""
-    return [d["table"] for d in deletions]

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ...operators.lake.leaves import leaves
 from ..errors import RecipeError
 from ..workspace import atomically, read_json, sound, write_json, write_table
 from .scan import Line, Scanned
@@ -73,17 +74,20 @@ def save(run: Path, root: Path, scanned: Scanned, settings: Settings) -> Graph:
 
 
 def _certificates(scanned: Scanned, settings: Settings) -> list[dict[str, Any]]:
-    """What was verified of each edge, by what, when."""
+    """What was verified of each edge, by what, when. `casts`: of columns whose types differ, [parent's, child's]."""
     when, version = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), importlib.metadata.version("tamis")
+    types = [{} if t.schema is None else {leaf.name: str(leaf.type) for leaf in leaves(t.schema)} for t in scanned.tables]
     made = []
     edges = zip(scanned.parent.tolist(), scanned.child.tolist(), scanned.missing.tolist(), scanned.rows.tolist(),
                 scanned.distinct.tolist(), scanned.prints, strict=True)
     for p, c, missing, rows, distinct, (own, other) in edges:
         parent, child = scanned.tables[p], scanned.tables[c]
+        casts = {name: [types[p][name], kind] for name, kind in types[c].items() if types[p].get(name, kind) != kind}
         made.append({
             "parent": parent.name, "child": child.name, "parent_token": parent.token, "child_token": child.token,
             "rows": rows, "distinct": distinct, "missing": missing, "child_fingerprint": own, "parent_fingerprint": other,
             "as": "bag" if settings.bag else "set", "missing_values": settings.missing_values, "columns": sorted(child.leaves),
+            "casts": casts,
             "hash": HASH, "tamis": version, "when": when,
         })
     return made

@@ -29,7 +29,7 @@ def restore(root: Path, name: str, settings: Settings, from_trash: bool = False)
     trash = root / settings.trash
     entry, recipe = _entry(trash, name)
     target = root / name
-    _within(root, target, recipe)
+    within(root, target, recipe)
     with locked(trash):
         if target.exists():
             if _verified(_placed(target, recipe, settings, root), recipe, root):
@@ -43,7 +43,7 @@ def restore(root: Path, name: str, settings: Settings, from_trash: bool = False)
             move(moved, target)
             how = "moved back"
         else:
-            built = _rebuilt(entry, recipe, settings, root)
+            built = rebuilt(entry, recipe, settings, root)
             move(built, target)
             how = f"rebuilt from {recipe['parent']['name']}"
         mark_restored(entry, how)
@@ -65,7 +65,7 @@ def _entry(trash: Path, name: str) -> tuple[Entry, dict[str, Any]]:
     return entry, recipe
 
 
-def _within(root: Path, target: Path, recipe: Mapping[str, Any]) -> None:
+def within(root: Path, target: Path, recipe: Mapping[str, Any]) -> None:
     """Raises StaleError where a restore recipe would write outside the lake: the trash lies where others may write."""
     names = [Path(f["name"]) for f in recipe["files"]]
     outside = any(n.is_absolute() or ".." in n.parts for n in (*names, Path(recipe["table"])))
@@ -73,11 +73,11 @@ def _within(root: Path, target: Path, recipe: Mapping[str, Any]) -> None:
         raise StaleError(f"{recipe['table']}: its restore recipe leads out of the lake; somebody has changed it")
 
 
-def _rebuilt(entry: Entry, recipe: Mapping[str, Any], settings: Settings, root: Path) -> Path:
-    """The table, written anew inside its entry and verified."""
+def rebuilt(entry: Entry, recipe: Mapping[str, Any], settings: Settings, root: Path) -> Path:
+    """The table, written anew inside its entry and verified. Raises StaleError where the parent no longer holds its rows."""
     parent = _parent(recipe["parent"], settings, root)
     path = entry.path / "rebuilt" / Path(recipe["table"]).name
-    _remove(entry.path / "rebuilt")
+    remove_below(entry.path / "rebuilt")
     with sound(entry.path / "rows.parquet") as rows:
         numbers = pq.read_table(rows).column("row").to_numpy()
     residual = entry.path / "residual.parquet"
@@ -100,8 +100,8 @@ def _other_way(entry: Entry) -> str:
     return f" Its copy still lies in {entry.table}: restore it with --from-trash"
 
 
-def _remove(folder: Path) -> None:
-    """Remove what an interrupted rebuild of ours left."""
+def remove_below(folder: Path) -> None:
+    """Remove what a rebuild of ours left in a folder."""
     for path in sorted(folder.rglob("*"), reverse=True) if folder.is_dir() else ():
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
 

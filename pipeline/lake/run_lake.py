@@ -8,10 +8,11 @@ from typing import Any
 
 from .. import recipe as recipes
 from ..engines.choose import engine_for
-from ..errors import RecipeError
+from ..errors import RecipeError, did_you_mean
 from ..execute import Progress
+from ..keys import KEYS
 from ..recipe import Recipe
-from ..workspace import Place, Workspace, atomically
+from ..workspace import Place, Workspace, atomically, read_json
 from . import deletions, graph, report
 from .finding import root_of
 from .graph import Graph
@@ -43,7 +44,7 @@ def asked_of(what: str, out: str | None = None, sets: Sequence[str] = ()) -> Ask
 
     `sets`: KEY=VALUE; a key of the step needs no prefix.
     """
-    own = [f"process.1.{s}" if s.partition("=")[0].strip() in STEP.settings else s for s in sets]
+    own = [_set(s) for s in sets]
     path = Path(what)
     if (path / "graph.json").is_file() and (path / "recipe.yaml").is_file():
         path = path / "recipe.yaml"
@@ -55,6 +56,16 @@ def asked_of(what: str, out: str | None = None, sets: Sequence[str] = ()) -> Ask
     return asked(recipes.load(words, sets=own))
 
 
+def _set(text: str) -> str:
+    """KEY=VALUE with the step before a key of the step. Raises RecipeError for a key of neither step nor recipe."""
+    key = text.partition("=")[0].strip()
+    if key in STEP.settings:
+        return f"process.1.{text}"
+    if key.partition(".")[0] not in KEYS:
+        raise RecipeError(f"--set {text}: there is no such setting.{did_you_mean(key, [*STEP.settings, *KEYS])}")
+    return text
+
+
 def scanned_at(what: str, sets: Sequence[str] = ()) -> Asked:
     """What was asked by the scan in a run folder, or by its recipe. No other run is meant, wherever this is called.
 
@@ -62,10 +73,21 @@ def scanned_at(what: str, sets: Sequence[str] = ()) -> Asked:
     """
     path = Path(what)
     if path.suffix in (".yaml", ".yml"):
-        return asked_of(what, None, sets)
+        return _as_scanned(asked_of(what, None, sets), sets)
     if not all((path / name).is_file() for name in ("graph.json", "recipe.yaml")):
         raise RecipeError(f"{what}: no lake has been scanned there; begin with: tamis lake scan PATH --out {what}")
-    return replace(asked_of(what, None, sets), run=path)
+    return _as_scanned(replace(asked_of(what, None, sets), run=path), sets)
+
+
+def _as_scanned(told: Asked, sets: Sequence[str]) -> Asked:
+    """The same, where its settings are those of the scan. Raises RecipeError where a scan with them might find something else."""
+    known = (read_json(told.run / "graph.json") or {}).get("settings", {})
+    asked_now = told.settings.scan_words()
+    other = [name for name, value in known.items() if asked_now[name] != value]
+    other += ["trash"] if any(s.partition("=")[0].strip() == "trash" for s in sets) else []
+    if other:
+        raise RecipeError(f"{told.run} was scanned with another {' and '.join(other)}: scan again with what you want")
+    return told
 
 
 def scan_lake(told: Asked, progress: Progress) -> Graph:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from ...operators.lake.content import draws, rows_needed
+from ...operators.lake.content import batches, bound_after, draws, rows_needed
 from ...operators.lake.min_max import RULES, ranked, refuted, with_missing_empty
 from ...operators.lake.schema_graph import distinct_schemas, edge_count, schema_pairs
 from ..engines.base import Counts, Engine
@@ -215,14 +215,15 @@ class _Scan:
             requests[key] = Request(table, columns, whole=table not in sampled, draws=most)
         folder, hashes, records, end = self._hashed(4, requests, sampled)
         good = np.flatnonzero(self._sound(parent, child))
-        own = {key: hashes[number] for key, number in key_of.items() }
+        own = {key: hashes[number] for key, number in key_of.items()}
         pairs = [(int(parent[e]), int(child[e]), self._columns(int(child[e]))) for e in good]
         questions = [Question(own[c, columns], own[p, columns], "draws") for p, c, columns in pairs]
         keep = np.zeros(len(parent), bool)
         looked = 0
         for e, a in zip(good.tolist(), self._ask(folder, questions, most), strict=True):
             keep[e], looked = not a.missing, looked + a.looked
-        end(_line("content", keep, records, draws=most, looked=looked, epsilon=s.epsilon, delta=s.delta))
+        anytime = round(bound_after(most, len(batches(most)), s.delta), 4)
+        end(_line("content", keep, records, draws=most, looked=looked, epsilon=s.epsilon, delta=s.delta, epsilon_anytime=anytime))
         return parent[keep], child[keep], {k: h for k, h in own.items() if requests[key_of[k]].whole}
 
     def _drawn_groups(self, table: int, most: int) -> set[int] | None:

@@ -6,7 +6,8 @@
       <entry>/restore.json        the certificate and the way back, written before the table moves
       <entry>/rows.parquet        the row number in the parent of each of its rows (-1: the next residual row)
       <entry>/residual.parquet    rows that the parent lacks, where some are tolerated
-      <entry>/table/<name>        the table itself, as it was; nothing here is ever unlinked by tamis
+      <entry>/table/<name>        the table itself, as it was; only `tamis lake empty --yes` unlinks it
+      <entry>/emptied/            what an interrupted emptying left of it
       <entry>/restored.json       it has been restored since
 
 One rename moves a table, so it lies either where it was or here, whole.
@@ -51,6 +52,11 @@ class Entry:
     def table(self) -> Path:
         """Where the moved table lies."""
         return self.path / "table"
+
+    @property
+    def emptied(self) -> Path:
+        """Where the table lies while it is deleted for good."""
+        return self.path / "emptied"
 
     def moved(self) -> Path | None:
         """The moved table, or None where it has not been moved, or has been taken back."""

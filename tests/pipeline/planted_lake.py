@@ -54,6 +54,7 @@ def base(rng: random.Random, rows: int, tag: str) -> pa.Table:
                            for _ in range(rows)], pa.struct([("x", pa.int64()), ("y", pa.string())])),
         "tags": pa.array([None if rng.random() < 0.1 else [rng.randrange(3) for _ in range(rng.randrange(3))]
                           for _ in range(rows)], pa.list_(pa.int64())),
+        "weight": pa.array([rng.choice([None, float("nan"), 0.1, 3.0, rng.random()]) for _ in range(rows)], pa.float32()),
         "nothing": pa.nulls(rows, pa.string()),
     })
 
@@ -72,7 +73,8 @@ def _shuffled(rng: random.Random, table: pa.Table) -> pa.Table:
 
 
 def _widened(table: pa.Table) -> pa.Table:
-    wider = {"id": pa.int64(), "amount": pa.decimal128(15, 5), "at": pa.timestamp("ns"), "name": pa.large_string()}
+    wider = {"id": pa.int64(), "amount": pa.decimal128(15, 5), "at": pa.timestamp("ns"), "name": pa.large_string(),
+             "weight": pa.float64()}
     return pa.table({n: pc.cast(c, wider[n]) if n in wider else c for n, c in zip(table.schema.names, table.columns, strict=True)})
 
 
@@ -130,7 +132,7 @@ def _plant_children(rng: random.Random, lake: Lake, name: str) -> None:
     with_null = _set(with_null, "id", [None, *with_null.column("id").to_pylist()[1:]])
     late = _rows(rng, table, 0.5)
     late = _set(late, "note", [f"{PREFIX} {PREFIX} zzz", *late.column("note").to_pylist()[1:]])
-    near = {"half": rows // 2, "tenth": rows // 10, "one": 1}
+    near = {"half": rows // 2, "tenth": rows // 10, "one": 1, **({"hundredth": rows // 100} if rows >= 200 else {})}
     for kind, count in near.items():
         lake.add(f"{name}_altered_{kind}", _altered(rng, table, count), name, False)
     lake.add(f"{name}_permuted", _permuted(rng, table), name, False)

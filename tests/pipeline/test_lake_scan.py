@@ -1,5 +1,6 @@
 """The scan of a planted lake against brute force: no stage loses a true edge, and after exact verification none is false."""
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import planted_lake
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from planted_lake import Lake, named, plant, truth, write
+from planted_lake import Lake, named, plant, truth, write, write_parquet
 
 from tamis.operators.lake.containment import contained_tables
 from tamis.pipeline.engines.local import LocalEngine
@@ -64,6 +65,36 @@ def test_no_stage_misses_and_the_last_is_exact_over_fifty_seeds(tmp_path: Path, 
             assert not missed, (seed, stage, missed)
         assert named(scanned) == true, seed
         assert not scanned.troubles
+
+
+def test_one_row_in_a_hundred_altered(tmp_path: Path) -> None:
+    lake = plant(51, bases=1, rows=200)
+    write(lake, tmp_path / "lake", 51)
+    scanned, _ = scan((tmp_path / "lake").resolve(), tmp_path / "work")
+    true = truth(lake)
+    assert named(scanned) == true and ("base0", "base0_altered_hundredth") in lake.not_contained - true
+
+
+@pytest.mark.parametrize("seed", [52, 53, 54])
+def test_no_stage_misses_where_logs_cut_bounds(tmp_path: Path, seed: int) -> None:
+    """Delta's log cuts texts, and time stamps to milliseconds; its Parquet files cut bounds too, and say so nowhere."""
+    deltalake = pytest.importorskip("deltalake")
+
+    def write_one(table: pa.Table, path: Path, rng: random.Random) -> Path:
+        if rng.random() < 0.4:
+            return write_parquet(table, path, rng)
+        plain = table.cast(pa.schema([f.with_type(pa.timestamp("us")) if f.type == pa.timestamp("ns") else f for f in table.schema]))
+        deltalake.write_deltalake(str(path.with_name(path.name + ".delta")), plain)
+        return path
+
+    lake = plant(seed, bases=1, rows=30)
+    write(lake, tmp_path / "lake", seed, write_one)
+    scanned, watched = scan((tmp_path / "lake").resolve(), tmp_path / "work")
+    true = truth(lake)
+    number = {t.name.rsplit(".", 1)[0]: i for i, t in enumerate(scanned.tables)}
+    for stage, edges in watched.after.items():
+        assert not {(p, c) for p, c in true if (number[p], number[c]) not in edges}, stage
+    assert named(scanned) == true and not scanned.troubles
 
 
 def test_the_schema_stage_counts_every_pair_that_names_allow(tmp_path: Path) -> None:

@@ -1,0 +1,85 @@
+"""Emptying the trash: the one place where tamis deletes a table for good, and only on the user's word.
+
+Before a copy goes, its table is rebuilt from its parent and verified once more, as `restore` would. The way back stays:
+restore.json, row numbers, residual rows. A copy is renamed before it is deleted, so that a kill leaves it whole or gone.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import StaleError
+from .restore import rebuilt, remove_below, within
+from .settings import Settings
+from .trash import Entry, entries, locked, note
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A table that lies in the trash. `parent`: what it comes back from; None where it is back in the lake already."""
+
+    entry: Entry
+    table: str
+    bytes: int
+    parent: str | None
+
+
+def copies(trash: Path) -> list[Copy]:
+    """The tables that lie in the trash, by name: of this and of earlier runs."""
+    found = []
+    for entry in entries(trash):
+        recipe = entry.recipe
+        if recipe is not None and (entry.moved() or entry.emptied.exists()):
+            parent = None if entry.restored else str(recipe["parent"]["name"])
+            found.append(Copy(entry, str(recipe["table"]), int(recipe["bytes"]), parent))
+    return sorted(found, key=lambda c: (c.table, c.entry.path.name))
+
+
+def empty(root: Path, settings: Settings, told: Callable[[Copy, str], None]) -> list[Copy]:
+    """Delete what lies in the trash; answers what was deleted. `told` hears why a copy stays, or "".
+
+    Raises StaleError while another apply or restore holds the trash.
+    """
+    trash = root / settings.trash
+    if not trash.is_dir():
+        return []
+    gone = []
+    with locked(trash):
+        for copy in copies(trash):
+            why = _needed(copy, root, settings)
+            if not why:
+                _delete(copy)
+                gone.append(copy)
+            told(copy, why)
+    return gone
+
+
+def _needed(copy: Copy, root: Path, settings: Settings) -> str:
+    """Why a copy must stay; empty: it need not."""
+    recipe: dict[str, Any] = copy.entry.recipe or {}
+    if copy.entry.moved() is None:
+        return ""  # an emptying was interrupted: only the rest of a copy is left
+    if copy.parent is None:
+        return "" if (root / copy.table).exists() else "it was restored, and is not in the lake any more"
+    try:
+        within(root, root / copy.table, recipe)
+        rebuilt(copy.entry, recipe, settings, root)
+    except StaleError as e:
+        return str(e)
+    finally:
+        remove_below(copy.entry.path / "rebuilt")
+    return ""
+
+
+def _delete(copy: Copy) -> None:
+    entry = copy.entry
+    if entry.emptied.exists():
+        shutil.rmtree(entry.emptied)
+    moved = entry.moved()
+    if moved is not None:
+        entry.emptied.mkdir()
+        moved.rename(entry.emptied / moved.name)
+        note(entry.path.parent, "emptied", copy.table, entry)
+        shutil.rmtree(entry.emptied)
