@@ -74,6 +74,22 @@ class Range:
 
 
 @dataclass(frozen=True)
+class Rule:
+    """One of the decisions of a filter that has several: values of `stat` stay between its settings named `low` and `high`.
+
+    A bound whose setting is None asks nothing.
+    """
+
+    stat: str
+    low: str | None = None
+    high: str | None = None
+
+    def range(self, settings: Mapping[str, Any]) -> Range:
+        """What stays by these settings."""
+        return Range(*(None if name is None else settings[name] for name in (self.low, self.high)))
+
+
+@dataclass(frozen=True)
 class Setting:
     """One keyword-only parameter: its annotation and its default (`inspect.Parameter.empty`: it must be given)."""
 
@@ -94,9 +110,12 @@ class Operator:
         settings: its keyword-only parameters, without resources.
         resources: keyword -> kind of thing the engine loads and passes in (`"stopwords"`, `"language_model"` ...).
         version: part of a stage's fingerprint; raise it when an answer changes.
-        stats: names of the stat columns (a filter's function name, or the fields of its struct; a trimmer's two).
+        stats: names of the stat columns (a filter's function name, or the fields of its struct; a trimmer's two; what
+            follows the text in a mapper's struct).
         unit, keep: of a filter: what its number means and which values stay by default.
         member: of a filter: (stat, setting): the stat must be one of the setting's values, where that is not empty.
+        rules: of a filter whose number says how many of them a text breaks: the ledger names the first that is broken.
+        note: of a filter: the stat, a text, that the ledger quotes.
         many: of a mapper: it answers list<string>, a row for each element.
         evidence: of a deduplicator: text -> list<uint64> sets for the exact check of candidates, or None (keys decide).
         probe: of a deduplicator: text -> (keys, uint64[n] that two texts share with the probability of their likeness),
@@ -117,6 +136,8 @@ class Operator:
     unit: Unit | None = None
     keep: Range | None = None
     member: tuple[str, str] | None = None
+    rules: tuple[Rule, ...] = ()
+    note: str | None = None
     many: bool = False
     evidence: Callable[..., Any] | None = None
     probe: Callable[..., Any] | None = None
@@ -166,24 +187,27 @@ def _mark(kind: Kind, name: str | None, resources: Mapping[str, str] | None = No
 
 def filter(
     name: str, *, unit: Unit, keep: Range, stats: tuple[str, ...] = (), member: tuple[str, str] | None = None,
-    resources: Mapping[str, str] | None = None, version: int = 1,
+    rules: tuple[Rule, ...] = (), note: str | None = None, resources: Mapping[str, str] | None = None, version: int = 1,
 ) -> Callable[[Function], Function]:
     """Mark a function columns -> number. The number stays as the stat column; `keep` decides, from the recipe's bounds.
 
-    A function that answers a struct names its fields in `stats`; the last one is the number.
+    A function that answers a struct names its fields in `stats`; the last one is the number. With `rules` that is how many
+    of them are broken; each has a stat and settings of its own.
     """
-    return _mark("filter", name, resources, version=version, stats=stats, unit=unit, keep=keep, member=member)
+    return _mark(
+        "filter", name, resources, version=version, stats=stats, unit=unit, keep=keep, member=member, rules=rules, note=note)
 
 
 def mapper(
-    name: str, *, many: bool = False, resources: Mapping[str, str] | None = None, version: int = 1
+    name: str, *, many: bool = False, stats: tuple[str, ...] = (), resources: Mapping[str, str] | None = None, version: int = 1
 ) -> Callable[[Function], Function]:
     """Mark a function text -> text. The answer replaces the column that it read.
 
-    A struct sets the columns of its fields' names instead. With `many` the answer is list<string>, and each row becomes as
-    many rows as its list has elements. A parameter called `rows` receives all columns as one struct.
+    A struct sets the columns of its fields' names instead; with `stats` its first field is the text and the others are
+    those numbers. With `many` the answer is list<string>, and each row becomes as many rows as its list has elements. A
+    parameter called `rows` receives all columns as one struct.
     """
-    return _mark("mapper", name, resources, version=version, many=many)
+    return _mark("mapper", name, resources, version=version, many=many, stats=stats)
 
 
 def feature(function: Function) -> Function:
@@ -193,16 +217,17 @@ def feature(function: Function) -> Function:
 
 def deduplicator(
     name: str, *, evidence: Callable[..., Any] | None = None, probe: Callable[..., Any] | None = None,
-    near: Callable[..., Any] | None = None, version: int = 1,
+    near: Callable[..., Any] | None = None, resources: Mapping[str, str] | None = None, version: int = 1,
 ) -> Callable[[Function], Function]:
     """Mark a function text -> list<uint64>: the keys of each row. Rows that share a key are candidates for one cluster.
 
     `evidence`, called with the same settings, answers list<uint64>: the sorted set by which candidates are compared
     exactly (Jaccard) before an edge counts. Without it, sharing a key is being equal.
     `probe`, with the same settings, answers the keys and one more number: see `Operator.probe`.
+    What is listed in `resources` is handed to all of these.
     `near`: keys are hashes of which not equality counts but how little they differ; it answers the pairs.
     """
-    return _mark("deduplicator", name, version=version, evidence=evidence, probe=probe, near=near)
+    return _mark("deduplicator", name, resources, version=version, evidence=evidence, probe=probe, near=near)
 
 
 def trimmer(

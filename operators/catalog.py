@@ -6,7 +6,7 @@ from types import ModuleType
 from .base import Kind, Operator
 from .dedup import exact, hamming, minhash, passages, urls
 from .embed import sentence
-from .filters import characters, fields, language, lines, perplexity, repetition, tokens, words
+from .filters import characters, fields, gopher, language, lines, perplexity, repetition, tokens, web_pages, words
 from .lake import containment
 from .mappers import (
     chinese,
@@ -22,13 +22,14 @@ from .mappers import (
     tables,
     unicode_form,
     user_code,
+    web_lines,
 )
 from .mappers import words as word_mappers
 
 FILES: tuple[ModuleType, ...] = (
     unicode_form, personal_data, replacing, redaction, punctuation, word_mappers, sentences, tables, latex, markup, source_code,
-    chinese, chunks, user_code, fields, tokens, language, perplexity,
-    characters, words, lines, repetition, exact, hamming, minhash, urls, passages, sentence,
+    chinese, chunks, web_lines, user_code, fields, tokens, language, perplexity,
+    characters, words, lines, repetition, gopher, web_pages, exact, hamming, minhash, urls, passages, sentence,
     containment,
 )
 

@@ -57,12 +57,12 @@ class Steps:
             yield _Batch(batch, self, loaded, types).run()
 
     def stats_schema(self) -> pa.Schema:
-        """Columns of every outcome's `stats`: the key columns and what each filter answers for no rows at all."""
+        """Columns of every outcome's `stats`: the key columns and the numbers that each step answers for no rows at all."""
         columns = list(KEY_FIELDS)
         for step, handed in zip(self.steps, self._load(), strict=True):
-            if step.kind == "filter":
-                answer = _on_nothing(step.op, **step.settings, **handed)
-                columns += [pa.field(name, f.type) for name, f in zip(step.stats, fields(answer), strict=True)]
+            if step.stats:
+                numbers = fields(_on_nothing(step.op, **step.settings, **handed))[-len(step.stats) :]
+                columns += [pa.field(name, f.type) for name, f in zip(step.stats, numbers, strict=True)]
         return pa.schema(columns)
 
     def _load(self) -> list[dict[str, Any]]:
@@ -136,7 +136,11 @@ class _Batch:
             answer = self._cut(step, answer)
         before = self._text(step)
         told = [(step.text_key, answer)]
-        if pa.types.is_struct(answer.type):
+        if step.stats:
+            text, *numbers = answer.flatten()
+            told = [(step.text_key, text)]
+            self.stats |= {name: (self.alive, values) for name, values in zip(step.stats, numbers, strict=True)}
+        elif pa.types.is_struct(answer.type):
             named = zip((f.name for f in answer.type), answer.flatten(), strict=True)
             told = [(name, values) for name, values in named if name not in (*KEY_COLUMNS, NUMBERS)]
         for name, values in told:

@@ -50,13 +50,30 @@ def verdicts(step: Step, answer: pa.Array) -> Iterator[Verdict]:
     if op.member:
         stays = yield from _members(step, op, op.member, numbers)
         numbers = [n.filter(stays) for n in numbers]
+    if op.rules and not step.keep.reverse:
+        numbers = yield from _rules(step, op, numbers)
     values = numbers[-1]
     holds = step.keep.holds(values)
     if holds.null_count:
         missing = pc.is_null(holds)
         yield Verdict(missing, "no_number", step.stats[-1], bound=str(step.keep))
         values, holds = values.filter(pc.invert(missing)), holds.filter(pc.invert(missing))
-    yield Verdict(pc.invert(holds), reasons(step.keep, values), step.stats[-1], values, str(step.keep))
+    note = numbers[op.stats.index(op.note)] if op.note else None
+    yield Verdict(pc.invert(holds), reasons(step.keep, values), step.stats[-1], values, str(step.keep), note)
+
+
+def _rules(step: Step, op: Operator, numbers: Sequence[pa.Array]) -> Generator[Verdict, None, list[pa.Array]]:
+    """Rows that break more rules than they may, each by the first that it breaks; returns the numbers of the others."""
+    assert step.keep is not None
+    out, left = pc.fill_null(pc.invert(step.keep.holds(numbers[-1])), False), list(numbers)
+    for rule in op.rules:
+        keep, place = rule.range(step.settings), op.stats.index(rule.stat)
+        broken = pc.and_(out, pc.fill_null(pc.invert(keep.holds(left[place])), False))
+        reason = pc.binary_join_element_wise(rule.stat, reasons(keep, left[place]), "_")
+        yield Verdict(broken, reason, step.stats[place], left[place], str(keep))
+        others = pc.invert(broken)
+        out, left = out.filter(others), [n.filter(others) for n in left]
+    return left
 
 
 def _members(

@@ -102,8 +102,14 @@ def _tell_read(run: Finished, step: Mapping[str, Any], row: int, leaves: Mapping
 
 
 def _tell_mapper(run: Finished, step: Mapping[str, Any], row: int, leaves: Mapping[str, Any] | None) -> Event:
-    verdict = "embedded" if step["kind"] == "embedder" else "mapped"
-    return _verdict(step, leaves, "", verdict=verdict)
+    verdict, folder = "embedded" if step["kind"] == "embedder" else "mapped", run.stage(step["stage"])
+    if folder is None or not step.get("stats"):
+        return _verdict(step, leaves, "", verdict=verdict)
+    names = [ID, *step["stats"]]
+    found = next(lines(sorted((folder.path / "stats").glob("part-*.parquet")), ID, [row], names), {})
+    numbers = {n: found.get(n) for n in step["stats"]}
+    told = ", ".join(f"{n} {number(v)}" for n, v in numbers.items() if v)
+    return _verdict(step, leaves, told, verdict=verdict, numbers=numbers)
 
 
 def _tell_filter(run: Finished, step: Mapping[str, Any], row: int, leaves: Mapping[str, Any] | None) -> Event:
@@ -116,6 +122,8 @@ def _tell_filter(run: Finished, step: Mapping[str, Any], row: int, leaves: Mappi
         numbers = {leaves["stat"]: leaves["value"]}
     shown = ", ".join(f"{n} {v if isinstance(v, str) else number(v)}" for n, v in numbers.items())
     bound = leaves["bound"] if leaves is not None and leaves["bound"] else step["keep"]
+    if leaves is not None and len(names) > 2 and leaves["stat"] != names[-1]:
+        bound = f"{leaves['stat']}: {bound}"
     told = f"{shown}  ({bound})" if shown else f"({bound})"
     told = told.replace("<=", "≤")
     if leaves is not None and leaves["reason"] == "not_member" and folder is not None:

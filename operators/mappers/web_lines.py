@@ -1,0 +1,42 @@
+"""C4's rules for lines."""
+
+from functools import cache
+
+import numpy as np
+import pyarrow as pa
+
+from ..base import mapper
+from ..kernels import web_lines as kernel
+from ..kernels.codepoints import CODE_POINTS
+from ..kernels.strings import masked, strings, view
+
+
+@cache
+def _classes() -> np.ndarray:
+    everything = [chr(code) for code in range(CODE_POINTS)]
+    table = np.fromiter(map(str.isspace, everything), np.uint8, CODE_POINTS) * np.uint8(kernel.BLANK)
+    table |= np.fromiter(map(str.isdecimal, everything), np.uint8, CODE_POINTS) * np.uint8(kernel.DIGIT)
+    table.flags.writeable = False
+    return table
+
+
+@mapper("c4_lines_mapper", stats=("c4_lines_removed",))
+def c4_lines(
+    text: pa.StringArray, *, min_words_per_line: int = 3, max_word_length: int = 1000, remove_citations: bool = True,
+    filter_no_terminal_punct: bool = True, filter_javascript: bool = True, filter_policy: bool = True,
+) -> pa.StructArray:
+    """Text of the lines that C4 keeps, blanks at their ends off: struct<text, c4_lines_removed: how many lines went>.
+
+    A line goes that does not end in `. ? ! " '` or ends in `...`; of fewer than `min_words_per_line` words; with a word of
+    more than `max_word_length` code points; that says javascript; that speaks of cookies, privacy or terms of use. `[1]`,
+    `[edit]` and `[citation needed]` are cut out. Of these last lines, those with `lorem ipsum` or `{` stay, for
+    `c4_quality_filter` to see. Lines are str.splitlines's. Empty: empty. Null: null. Cost: some passes.
+    Source: Raffel et al. 2020 (C4), section 2.2, and its code; names as datatrove's.
+    >>> c4_lines(pa.array(["Menu\\nThis line says it.[3]\\nMore ..."]))[0].as_py()["text"]
+    'This line says it.'
+    """
+    offsets, data, gone = kernel.good_lines(
+        *view(text), _classes(), min_words_per_line, max_word_length if max_word_length >= 0 else 1 << 62, remove_citations,
+        filter_no_terminal_punct, filter_javascript, filter_policy,
+    )
+    return pa.StructArray.from_arrays([strings(offsets, data, like=text), masked(gone, text)], names=["text", "c4_lines_removed"])
