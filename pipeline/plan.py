@@ -174,9 +174,7 @@ def _check_columns(recipe: Recipe, schema: pa.Schema) -> None:
         if step.kind == "selector":
             wrong += [f"{_where(recipe, step)}: {p}" for p in _selector_problems(step, embedded)]
         embedded = embedded or step.kind == "embedder"
-        if step.kind == "mapper":
-            continue
-        numbers += [s for s in step.stats if s != "lang"]
+        numbers += [s for s in step.stats if s not in ("lang", getattr(step.op, "note", None))]
         numbers += ["num_embedding_tokens"] if step.kind == "embedder" else []
     if wrong:
         raise RecipeError("\n".join(wrong))
