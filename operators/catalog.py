@@ -3,6 +3,7 @@
 import inspect
 from types import ModuleType
 
+from . import groups
 from .base import Kind, Operator
 from .dedup import exact, hamming, minhash, passages, urls
 from .embed import sentence
@@ -22,15 +23,16 @@ from .mappers import (
     tables,
     unicode_form,
     user_code,
+    verified_pii,
     web_lines,
 )
 from .mappers import words as word_mappers
 
 FILES: tuple[ModuleType, ...] = (
     unicode_form, personal_data, replacing, redaction, punctuation, word_mappers, sentences, tables, latex, markup, source_code,
-    chinese, chunks, web_lines, user_code, fields, tokens, language, perplexity,
+    chinese, chunks, web_lines, verified_pii, user_code, fields, tokens, language, perplexity,
     characters, words, lines, repetition, gopher, web_pages, exact, hamming, minhash, urls, passages, sentence,
-    containment,
+    groups, containment,
 )
 
 
