@@ -22,6 +22,7 @@ class Pool:
         embedding: float32[n, d], unit rows; None where the selector reads no vectors.
         quality: float64[n], larger is better; None where no column was named.
         field: object[n], what the column or field that a setting `field_key` names holds; None where there is no such setting.
+        text: object[n], the texts (None: null); None where the selector reads no words.
         cost: float64[n], 0 or more, in the budget's unit (1 per row, or tokens).
     """
 
@@ -30,9 +31,10 @@ class Pool:
     quality: np.ndarray | None = None
     cost: np.ndarray | None = None
     field: np.ndarray | None = None
+    text: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        for name in ("embedding", "quality", "cost", "field"):
+        for name in ("embedding", "quality", "cost", "field", "text"):
             column = getattr(self, name)
             if column is not None and len(column) != len(self.ids):
                 raise ValueError(f"{name} has {len(column)} rows, ids has {len(self.ids)}")
@@ -69,13 +71,15 @@ class Setting:
 
 @dataclass(frozen=True)
 class Selector:
-    """One line of the catalog: the recipe's name, the function, its settings, and which columns of the pool it needs."""
+    """One line of the catalog: the recipe's name, the function, its settings, which columns of the pool it needs, and
+    what the spine finds, pins and hands in by keyword (keyword -> kind, as for operators)."""
 
     name: str
     function: Callable[..., Selection]
     settings: Mapping[str, Setting]
     needs: tuple[str, ...] = ()
     version: int = 1
+    resources: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:
@@ -83,7 +87,9 @@ class Selector:
         return (inspect.getdoc(self.function) or "").split("\n", 1)[0]
 
 
-def selector(name: str, *, needs: tuple[str, ...] = (), version: int = 1) -> Callable[[Function], Function]:
+def selector(
+    name: str, *, needs: tuple[str, ...] = (), version: int = 1, resources: Mapping[str, str] | None = None,
+) -> Callable[[Function], Function]:
     """Mark a function `(pool: Pool, budget: float, *, seed: int, ...) -> Selection`.
 
     `budget` is in the unit of `pool.cost`. `seed` is given by the engine and is not a setting of its own.
@@ -93,9 +99,9 @@ def selector(name: str, *, needs: tuple[str, ...] = (), version: int = 1) -> Cal
         parameters = inspect.signature(function, eval_str=True).parameters.values()
         settings = {
             p.name: Setting(p.name, p.annotation, p.default)
-            for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "seed"
+            for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in ("seed", *(resources or {}))
         }
-        function.__selector__ = Selector(name, function, settings, needs, version)  # type: ignore[attr-defined]
+        function.__selector__ = Selector(name, function, settings, needs, version, dict(resources or {}))  # type: ignore[attr-defined]
         return function
 
     return write

@@ -3,10 +3,10 @@
 import inspect
 from types import ModuleType
 
-from . import baselines, diversity, fields
+from . import baselines, covering, diversity, fields, ranking
 from .base import Selector
 
-FILES: tuple[ModuleType, ...] = (baselines, fields, diversity)
+FILES: tuple[ModuleType, ...] = (baselines, fields, diversity, covering, ranking)
 
 
 def _collect() -> dict[str, Selector]:

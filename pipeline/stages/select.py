@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from ...selectors.base import Pool, Selection, Selector
+from .. import resources
 from ..batch import NUMBERS
 from ..columns import find
 from ..engines.base import Engine
@@ -16,7 +17,7 @@ from ..plan import Stage
 from ..steps import Step
 from ..workspace import StageFolder, read_json, write_json, write_table
 from .embed import matrix
-from .lineage import Lineage, Told, part_numbers, read
+from .lineage import Lineage, Told, part_numbers, read, texts
 from .narrow import LedgerTask, decisions, write_decisions
 
 
@@ -27,19 +28,20 @@ def run(
     step = stage.steps[0]
     if not (folder.path / "decisions.parquet").exists():
         try:
-            _choose(step, folder, before, parts, seed)
+            _choose(stage, folder, before, parts, seed)
         except ValueError as e:
             raise SelectionError(f"{recipe}, step {step.number} ({step.name}): {e}") from e
     records = engine.map(LedgerTask(folder, before, step.number, step.name, step.text_key), parts, told)
     return {"records": records, "facts": {step.number: read_json(folder.path / "facts.json") or {}}}
 
 
-def _choose(step: Step, folder: StageFolder, before: Lineage, parts: range, seed: int) -> None:
+def _choose(stage: Stage, folder: StageFolder, before: Lineage, parts: range, seed: int) -> None:
+    step = stage.steps[0]
     pool = _pool(step, before, parts)
     budget = _budget(step, pool)
     op = step.op
     assert isinstance(op, Selector)
-    chosen = op.function(pool, budget, seed=seed, **step.settings)
+    chosen = op.function(pool, budget, seed=seed, **step.settings, **resources.load(stage.pins[0]))
     _write(step, folder, pool, chosen, budget)
 
 
@@ -59,8 +61,9 @@ def _pool(step: Step, before: Lineage, parts: range) -> Pool:
     field = _field(str(step.settings["field_key"]), before, parts) if "field" in op.needs else None
     if "embedding" in op.needs and not vectors:  # a corpus without parts
         vectors.append(np.empty((0, 1), np.float32))
+    words = _words(step.text_key, before, parts) if "text" in op.needs else None
     return Pool(
-        np.concatenate([np.empty(0, np.int64), *ids]), np.concatenate(vectors) if vectors else None, field=field,
+        np.concatenate([np.empty(0, np.int64), *ids]), np.concatenate(vectors) if vectors else None, field=field, text=words,
         **{k: _all_there(np.concatenate([np.empty(0), *v]), str(columns[k]), k) for k, v in numbers.items()},
     )
 
@@ -79,6 +82,14 @@ def _field(key: str, before: Lineage, parts: range) -> np.ndarray:
             values += [None] * len(batch) if column is None else column.to_pylist()
     held = np.empty(len(values), object)
     held[:] = values
+    return held
+
+
+def _words(key: str, before: Lineage, parts: range) -> np.ndarray:
+    """object[n]: the texts of the rows that stand."""
+    found = [t for part in parts for batch in before.read(part, [key]) for t in texts(batch, key, "selection").to_pylist()]
+    held = np.empty(len(found), object)
+    held[:] = found
     return held
 
 

@@ -63,7 +63,6 @@ def build(vectors: np.ndarray, kind: Kind = "exact", *, seed: int = 0, effort: i
         flat = faiss.IndexFlatIP(points.shape[1])
         flat.add(from_kmeans)
         index = faiss.IndexIVFFlat(flat, points.shape[1], len(from_kmeans), faiss.METRIC_INNER_PRODUCT)
-        index.keep_alive = flat  # faiss holds the cells by address only
         index.train(points[: len(from_kmeans)])
     with one_thread():
         index.add(points)
