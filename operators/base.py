@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Kind = Literal["filter", "mapper", "feature", "deduplicator", "trimmer", "embedder", "table"]
+Kind = Literal["filter", "mapper", "feature", "deduplicator", "trimmer", "embedder", "grouper", "table"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -104,7 +104,7 @@ class Operator:
 
     Attributes:
         name: the recipe's name for it (`alphanumeric_filter`).
-        kind: filter, mapper, feature, deduplicator, trimmer, embedder or table (of a data lake, not rows).
+        kind: filter, mapper, feature, deduplicator, trimmer, embedder, grouper or table (of a data lake, not rows).
         function: the marked function itself.
         reads: its positional parameters: columns and features.
         settings: its keyword-only parameters, without resources.
@@ -244,6 +244,11 @@ def trimmer(
 def embedder(name: str, *, resources: Mapping[str, str], version: int = 1) -> Callable[[Function], Function]:
     """Mark a function text -> fixed_size_list<float32>[d] of unit vectors."""
     return _mark("embedder", name, resources, version=version)
+
+
+def grouper(name: str, *, many: bool = False, version: int = 1) -> Callable[[Function], Function]:
+    """Mark a function rows -> int64[n]: the number of each row's group; or, with `many`, how many rows each row becomes."""
+    return _mark("grouper", name, version=version, many=many)
 
 
 def tables(name: str, *, version: int = 1) -> Callable[[Function], Function]:

@@ -57,6 +57,18 @@ def find_model(folder: str | None, *names: str) -> Path:
                      "name its folder in model_dir, or leave the step out with `substitutes: {OPERATOR: skip}`")
 
 
+def find_pieces(name: str) -> Path:
+    """The SentencePiece model that `name` means: a file, or one in Data-Juicer's folders of models. Raises ValueError."""
+    if importlib.util.find_spec("sentencepiece") is None:
+        raise ValueError("SentencePiece models are read by the extra 'tokens': pip install 'tamis[tokens]'")
+    looked = [Path(name).expanduser(), *(folder / name for folder in data_juicer_folders("models"))]
+    for path in looked:
+        if path.is_file():
+            return path
+    raise ValueError(f"tokenizer_model {name!r}: no such file; looked for {', '.join(map(str, looked))}. tamis never downloads: "
+                     "put it there")
+
+
 class SentencePieces:
     """A SentencePiece model."""
 
@@ -99,12 +111,22 @@ class Tokenizer:
         if not isinstance(told, dict) or "model" not in told:
             raise ValueError("it is no tokenizer: it has no 'model'")
         self._reader = Reader.from_file(path)
+        unknown = told["model"].get("unk_token")
+        self._unknown = self._reader.token_to_id(unknown) if unknown else told["model"].get("unk_id")
         self._reader.no_truncation()
         self._reader.no_padding()
 
     def counts(self, texts: Sequence[str]) -> list[int]:
         """The number of tokens of each text."""
         return [len(e.ids) for e in self._reader.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def pieces(self, text: str) -> list[str]:
+        """The tokens of a text as they are written; of what has none, the text itself."""
+        found = self._reader.encode(text, add_special_tokens=False)
+        if self._unknown not in found.ids:
+            return list(found.tokens)
+        told = zip(found.ids, found.tokens, found.offsets, strict=True)
+        return [text[a:b] if number == self._unknown else token for number, token, (a, b) in told]
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a text."""

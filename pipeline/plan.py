@@ -30,6 +30,7 @@ from .workspace import LAYOUT, Place
 
 STAGE_OF = {
     "filter": "rows", "mapper": "rows", "deduplicator": "dedup", "trimmer": "trim", "embedder": "embed", "selector": "select",
+    "grouper": "group",
 }
 
 
@@ -82,7 +83,8 @@ def make(recipe: Recipe) -> Plan:
     if any(step.kind == "table" for step in recipe.process):
         return _of_tables(recipe)
     try:
-        sources = tuple(corpus.discover(list(recipe.dataset_path), base=_base(recipe), suffixes=recipe.suffixes))
+        sources = tuple(corpus.discover(list(recipe.dataset_path), base=base_of(recipe), suffixes=recipe.suffixes,
+                                        only=recipe.only_files))
     except (OSError, ValueError, RuntimeError) as e:  # a name too long, a** in a pattern, ~nobody
         raise RecipeError(f"{recipe.name}: dataset_path {', '.join(map(corpus.shown, recipe.dataset_path))}: {e}") from e
     schema = corpus.peek_schema(sources, recipe.text_keys, tolerate=recipe.set_aside is not None)
@@ -99,7 +101,7 @@ def _of_tables(recipe: Recipe) -> Plan:
     if len(recipe.process) != 1:
         step = next(s for s in recipe.process if s.kind == "table")
         raise RecipeError(f"{_where(recipe, step)}: it works on tables, the other steps on rows: it must be the only step")
-    folder = _base(recipe) / Path(recipe.dataset_path[0].removeprefix("file://")).expanduser()
+    folder = base_of(recipe) / Path(recipe.dataset_path[0].removeprefix("file://")).expanduser()
     if len(recipe.dataset_path) != 1 or not folder.is_dir():
         given = ", ".join(recipe.dataset_path)
         raise RecipeError(f"{recipe.name}: dataset_path must be one folder, the root of a lake of tables, not {given}")
@@ -108,7 +110,7 @@ def _of_tables(recipe: Recipe) -> Plan:
     return Plan(recipe, (), (), pa.schema([]), (Stage(1, "tables", (step,), ((),), fingerprint),))
 
 
-def _base(recipe: Recipe) -> Path:
+def base_of(recipe: Recipe) -> Path:
     """Where relative paths start: here, as with Data-Juicer; or beside the recipe, where only that leads anywhere."""
     first = recipe.dataset_path[0]
     here = (Path.cwd() / first).exists() or any(Path.cwd().glob(first)) if not Path(first).is_absolute() else True
@@ -117,7 +119,7 @@ def _base(recipe: Recipe) -> Path:
 
 
 def _check_indexes(recipe: Recipe) -> None:
-    place, base = Place.of(recipe.export_path, recipe.work_dir), _base(recipe)
+    place, base = Place.of(recipe.export_path, recipe.work_dir), base_of(recipe)
     data = [base / p.removeprefix("file://") for p in recipe.dataset_path if "://" not in p.removeprefix("file://")]
     wrong, named = [], [pinning.path_of(s) for s in recipe.process]
     for step, path in zip(recipe.process, named, strict=True):
@@ -136,20 +138,20 @@ def _pins(recipe: Recipe) -> dict[int, tuple[Pin, ...]]:
     pins, wrong = {}, []
     for step in recipe.process:
         try:
-            pins[step.number] = resources.pin(step.op, step.settings) if isinstance(step.op, Operator) else ()
-            _try_on_nothing(step)
-        except ValueError as e:
+            pins[step.number] = resources.pin(step.op, step.settings)
+            _try_on_nothing(step, pins[step.number])
+        except (ValueError, RecipeError) as e:
             wrong.append(f"{_where(recipe, step)}: {e}")
     if wrong:
         raise RecipeError("\n".join(wrong))
     return pins
 
 
-def _try_on_nothing(step: Step) -> None:
+def _try_on_nothing(step: Step, pins: tuple[Pin, ...]) -> None:
     """Settings that an operator itself refuses (a bad pattern, a missing tokenizer) are seen on an empty column."""
-    if not isinstance(step.op, Operator) or step.op.resources:
+    if not isinstance(step.op, Operator) or (step.op.resources and step.kind != "deduplicator"):
         return
-    step.op.function(*(_nothing(name) for name in step.op.reads), **step.settings)
+    step.op.function(*(_nothing(name) for name in step.op.reads), **step.settings, **resources.load(pins))
 
 
 def _nothing(name: str) -> pa.Array:
@@ -171,6 +173,8 @@ def _check_columns(recipe: Recipe, schema: pa.Schema) -> None:
                 known = f"{did_you_mean(name, numbers)} There are: {', '.join(numbers) or 'none'}."
                 what = f"{key} {name!r} is neither a numeric column nor an earlier step's number"
                 wrong.append(f"{_where(recipe, step)}: {what}.{known}")
+        if step.kind == "grouper":
+            break  # of what follows, only the grouped rows know their columns
         if step.kind == "selector":
             wrong += [f"{_where(recipe, step)}: {p}" for p in _selector_problems(step, embedded)]
         embedded = embedded or step.kind == "embedder"
@@ -224,17 +228,18 @@ def _stages(recipe: Recipe, sources: tuple[Source, ...], pins: dict[int, tuple[P
         told: list[Any] = [resources.decides(pinning.told_without(s), ps) for s, ps in zip(steps, chosen, strict=True)]
         if kind == "export":
             told = [recipe.export_type, recipe.export_shard_size, recipe.keep_stats, recipe.project_name]
+            told += [recipe.compat] if recipe.compat else []
         fingerprint = _hash({"after": fingerprint, "kind": kind, "steps": told})
-        known = _index(recipe, steps[0], fingerprint, sources) if kind == "dedup" else None
+        known = _index(recipe, steps[0], chosen[0], fingerprint, sources) if kind == "dedup" else None
         if known is not None and known.against:
             fingerprint = _hash({"without index": fingerprint, **known.describe()})
         stats = tuple(s for step in steps for s in step.stats)
         yield Stage(index, kind, tuple(steps), chosen, fingerprint, _shared(steps), stats, known)
 
 
-def _index(recipe: Recipe, step: Step, batch: str, sources: tuple[Source, ...]) -> IndexPin | None:
+def _index(recipe: Recipe, step: Step, pins: tuple[Pin, ...], batch: str, sources: tuple[Source, ...]) -> IndexPin | None:
     try:
-        return pinning.pin(step, batch, tuple((s.source, s.digest) for s in sources if s.bytes))
+        return pinning.pin(step, pins, batch, tuple((s.source, s.digest) for s in sources if s.bytes))
     except ValueError as e:
         raise RecipeError(f"{_where(recipe, step)}: {e}") from e
 

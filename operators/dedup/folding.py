@@ -50,7 +50,7 @@ def fold_table(lowercase: bool, ignore_non_character: bool) -> np.ndarray:
     return table[: changed[-1] + 1].copy()
 
 
-def _buffers(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
+def string_buffers(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
     """(offsets int64[n + 1], bytes uint8) of `text`; the bytes are its own."""
     width = np.dtype(np.int64 if pa.types.is_large_string(text.type) else np.int32)
     _, ends, data = text.buffers()
@@ -70,14 +70,14 @@ def texts(text: pa.StringArray, lowercase: bool) -> Texts:
         text = text.cast(pa.string())
     if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type)):
         raise ValueError(f"text must be string or large_string, not {text.type}")
-    offsets, data = _buffers(text)
+    offsets, data = string_buffers(text)
     valid = text.is_valid().to_numpy(zero_copy_only=False)
     column = Texts(offsets[:-1], offsets[1:], data, np.frombuffer(b"", np.uint8), np.zeros(len(text), bool), valid)
     odd = irregular(column) if lowercase else column.patched
     if not odd.any():
         return column
     spare = pa.array([row.lower() for row in text.filter(pa.array(odd)).to_pylist()], text.type)
-    ends, content = _buffers(spare)
+    ends, content = string_buffers(spare)
     start, end = offsets[:-1].copy(), offsets[1:].copy()
     start[odd], end[odd] = ends[:-1], ends[1:]
     return Texts(start, end, data, content, odd, valid)

@@ -2,6 +2,7 @@
 
 from itertools import combinations
 from math import comb
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,8 @@ from ..base import deduplicator
 from ..kernels import simhash as kernels
 from .edges import Edges, ascending
 from .folding import as_lists
-from .shingles import Tokenization, reading
+from .juicer import shorter
+from .shingles import Split, reading
 
 BITS = kernels.BITS
 MOST = 500  # sorts of all hashes
@@ -69,22 +71,26 @@ def _masks(num_blocks: int, hamming_distance: int) -> list[np.uint64]:
 
 @deduplicator("document_simhash_deduplicator", near=near)
 def simhash_keys(
-    text: pa.StringArray, *, tokenization: Tokenization = "space", window_size: int = 6, lowercase: bool = True,
+    text: pa.StringArray, *, tokenization: Split = "space", window_size: int = 6, lowercase: bool = True,
     ignore_pattern: str | None = None, num_blocks: int = 6, hamming_distance: int = 4,
+    compat: Literal["data-juicer"] | None = None,
 ) -> pa.ListArray:
     """The SimHash of each text: 64 bits, each the majority of that bit among the hashes of the text's shingles.
 
     Texts whose hashes differ in at most `hamming_distance` bits are duplicates. The hashes are Data-Juicer's, bit for bit
     (half an MD5 sum of each shingle, repeated ones counted each time). `num_blocks` decides how candidates are found, not
     which: hashes that differ in d bits agree on all but d of the blocks. Other than there, a text of fewer tokens than the
-    window is one shingle of all of them (there all such texts are duplicates), and one without tokens has no hash.
+    window is one shingle of all of them (there all such texts are duplicates: `compat` gives them the hash 0, as there), and
+    one without tokens has no hash.
     Shape: list<uint64>[n], one each. Empty: an empty list. Null: null. Raises ValueError for settings that make no sense.
     Source: Charikar 2002; Manku, Jain, Das Sarma 2007, Detecting Near-Duplicates for Web Crawling.
     """
     checked(num_blocks, hamming_distance)
     read = reading(
         text, tokenization=tokenization, window_size=window_size, lowercase=lowercase, ignore_pattern=ignore_pattern,
-        tokenizer_model=None,
     )
     hashes, there = kernels.simhashes(*read)
+    if compat:
+        short = shorter(text, (tokenization, window_size, lowercase, ignore_pattern, None))
+        hashes, there = np.where(short, np.uint64(0), hashes), there | short
     return as_lists(hashes[there], np.append(0, np.cumsum(there)), text)

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..kernels import sketches
-from .shingles import Tokenization, reading
+from .shingles import Split, reading
 
 
 @lru_cache(maxsize=8)
@@ -23,7 +23,7 @@ def _permutations(count: int, seed: int, scheme: str) -> tuple[np.ndarray, np.nd
 
 
 def datasketch_signatures(
-    text: pa.StringArray, *, tokenization: Tokenization = "space", window_size: int = 5, lowercase: bool = True,
+    text: pa.StringArray, *, tokenization: Split = "space", window_size: int = 5, lowercase: bool = True,
     ignore_pattern: str | None = None, num_permutations: int = 128, seed: int = 1,
     scheme: Literal["affine32", "legacy"] = "affine32",
 ) -> np.ndarray:
@@ -40,6 +40,5 @@ def datasketch_signatures(
         raise ValueError(f"num_permutations is {num_permutations}: at least one is needed")
     read = reading(
         text, tokenization=tokenization, window_size=window_size, lowercase=lowercase, ignore_pattern=ignore_pattern,
-        tokenizer_model=None,
     )
     return sketches.signatures(*read, *_permutations(num_permutations, seed, scheme), scheme == "legacy")

@@ -12,7 +12,7 @@ from .blocks import BLOCK, copied, edges, first_bit
 from .digest import SEED, absorbed, load64, mixed
 from .folding import Texts, decoded, fold, put, scratch_size
 
-SPACE, PUNCTUATION, CHARACTER = 0, 1, 2
+SPACE, PUNCTUATION, CHARACTER, HASHED = 0, 1, 2, 3  # HASHED: eight bytes a token, its hash
 
 _BASE = np.uint64(0x9FB21C651E98DF27)  # of the rolling polynomial; 3 mod 4, so that _BASE - 1 is twice an odd number
 _1, _7, _8 = np.uint64(1), np.uint64(7), np.uint64(8)
@@ -185,6 +185,10 @@ def _shingles(
     mode, window, lowercase = how
     text, tokens, out, masks, places, parts = scratch
     n = end - start
+    if mode == HASHED:
+        for i in range(n // 8):
+            tokens[i] = load64(data, start + 8 * i)
+        return windows(tokens, n // 8, window, out)
     copied(data, start, end, np.uint8(26 if lowercase else 0), text, masks)
     if lowercase and not _patched(text, n, masks[1], tables[0]):
         n = fold(data, start, end, tables[0], text)

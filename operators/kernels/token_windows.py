@@ -26,6 +26,15 @@ def _token_hash(data: np.ndarray, p: int, end: int, h: np.uint64) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
+def string_hashes(offsets: np.ndarray, data: np.ndarray) -> np.ndarray:
+    """uint64[n]: a hash of each string `data[offsets[i]:offsets[i + 1]]`."""
+    out = np.empty(len(offsets) - 1, np.uint64)
+    for i in range(len(out)):
+        out[i] = _token_hash(data, offsets[i], offsets[i + 1], SEED)
+    return out
+
+
+@njit(cache=True, nogil=True)
 def _after(data: np.ndarray, at: int, end: int, inside: bool) -> int:
     """Where a run of white space (`inside` False) or of other characters (True) that begins at `at` is over."""
     while at < end:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from ...operators.dedup import edges
 from ..engines.base import Engine
 from ..ledger import ID
+from ..resources import Pin
 from ..stages.lineage import Lineage, Told, read
 from ..stages.narrow import decisions
 from ..steps import Step
@@ -30,12 +31,14 @@ PAIRS = 4 << 20  # candidates held at a time
 VALUES = 16 << 20  # set values compared at a time: 128 MiB
 
 
-def match(folder: StageFolder, pin: IndexPin, before: Lineage, step: Step, engine: Engine, parts: range, told: Told) -> None:
+def match(
+    folder: StageFolder, pin: IndexPin, before: Lineage, step: Step, pins: tuple[Pin, ...], engine: Engine, parts: range, told: Told
+) -> None:
     """Write hits.parquet: id of each row that is alike to an indexed document, and the document that stays for that one.
 
     Cost: keys and sets of all rows, on disk; in memory 16 bytes a row.
     """
-    engine.map(RunTask(runs_home(folder), before, step), parts, lambda _: None)
+    engine.map(RunTask(runs_home(folder), before, step, pins), parts, lambda _: None)
     if (folder.path / "hits.parquet").exists():
         return
     rows = Rows(runs_of(folder, parts), verified(step))

@@ -38,7 +38,7 @@ def remembered(
     for stage, folder, before in (d for d in done if d[0].known is not None):
         if stage.known is not None and stage.known.remember:
             assert before is not None
-            batch = append(stage.known, stage.fingerprint, folder, before, stage.steps[0], engine, parts)
+            batch = append(stage.known, stage.fingerprint, folder, before, stage.steps[0], stage.pins[0], engine, parts)
             answers.append({"step": stage.steps[0].number, "index": str(stage.known.path), "batch": batch.name,
                             "documents": batch.documents, "kept": batch.kept, "state": batch.state})
         shutil.rmtree(runs_home(folder).path, ignore_errors=True)

@@ -19,7 +19,7 @@ run remembered; so the index as it was before any batch is the documents below t
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,13 @@ class Made:
     Attributes:
         operator, version: the deduplicator.
         settings: all its settings.
+        models: keyword -> sha256 of what is loaded for it; where that lies decides nothing.
     """
 
     operator: str
     version: int
     settings: Mapping[str, Any]
+    models: Mapping[str, str] = field(default_factory=dict)
 
     def differences(self, other: "Made") -> list[str]:
         """In words, what `other` (the step) has otherwise than this (the index)."""
@@ -54,8 +56,10 @@ class Made:
         told = [] if self.version == other.version else [f"version is {self.version} in the index, {other.version} in the step"]
         for key in sorted({*self.settings, *other.settings}):
             mine, theirs = self.settings.get(key), other.settings.get(key)
-            if mine != theirs:
+            if mine != theirs and key != "tokenizer_model":  # its content decides: see `models`
                 told.append(f"{key} is {mine!r} in the index, {theirs!r} in the step")
+        if not told and self.models != other.models:
+            told = ["tokenizer_model is of another content in the index than in the step"]
         return told
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...operators.base import Operator
 from ..errors import StaleError
+from ..resources import Pin
 from ..steps import Step
 from ..workspace import Place
 from . import layout
@@ -88,14 +89,14 @@ def _place_problems(path: str, place: Place, data: Sequence[Path]) -> list[str]:
     return []
 
 
-def pin(step: Step, batch: str, inputs: tuple[tuple[str, str], ...]) -> IndexPin | None:
-    """The index that a step names, or None. Raises ValueError, in one sentence, where it cannot be used as asked."""
+def pin(step: Step, pins: tuple[Pin, ...], batch: str, inputs: tuple[tuple[str, str], ...]) -> IndexPin | None:
+    """The index that a step (with what is loaded for it) names, or None. Raises ValueError where it cannot be used as asked."""
     named, remember = path_of(step), step.extra.get("remember")
     if named is None:
         return None
     assert isinstance(step.op, Operator)
     path = Path(named).expanduser().absolute()
-    made = Made(step.name, step.op.version, dict(step.settings))
+    made = Made(step.name, step.op.version, dict(step.settings), {p.keyword: p.sha256 for p in pins})
     against = bool(step.extra.get("against"))
     try:
         manifest = layout.read(path)

@@ -12,6 +12,7 @@ import numpy as np
 from ..engines.base import Engine
 from ..errors import StaleError
 from ..ledger import ID
+from ..resources import Pin
 from ..stages.lineage import Lineage, read
 from ..steps import Step
 from ..workspace import StageFolder
@@ -35,7 +36,8 @@ def check(pin: IndexPin) -> Manifest:
 
 
 def append(
-    pin: IndexPin, fingerprint: str, folder: StageFolder, before: Lineage, step: Step, engine: Engine, parts: range
+    pin: IndexPin, fingerprint: str, folder: StageFolder, before: Lineage, step: Step, pins: tuple[Pin, ...], engine: Engine,
+    parts: range,
 ) -> Batch:
     """Add the rows of a finished stage as one batch, unless they are there already; the caller holds the lock.
 
@@ -45,7 +47,7 @@ def append(
     held = manifest.batch(pin.batch)
     if held is not None:
         return held
-    engine.map(RunTask(runs_home(folder), before, step), parts, lambda _: None)
+    engine.map(RunTask(runs_home(folder), before, step, pins), parts, lambda _: None)
     runs = runs_of(folder, parts)
     count = sum(r.rows for r in runs)
     kept, equal = _decided(folder, parts, runs, count, manifest.documents)

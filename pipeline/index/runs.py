@@ -17,8 +17,10 @@ import xxhash
 
 from ...operators.base import Operator
 from ...operators.dedup import edges
+from .. import resources
 from ..engines.base import Counts
 from ..ledger import ID, KEY_COLUMNS, KEY_FIELDS
+from ..resources import Pin
 from ..stages.lineage import Lineage, texts
 from ..steps import Step
 from ..workspace import StageFolder, atomically
@@ -42,20 +44,21 @@ class RunTask:
     folder: StageFolder
     before: Lineage
     step: Step
+    pins: tuple[Pin, ...]
 
     def __call__(self, part: int) -> Counts:
         """Do the part, unless it is done."""
         return self.folder.part_record(part, "runs-done") or self._do(part)
 
     def _do(self, part: int) -> Counts:
-        op, rows = self.step.op, list[int]()
+        op, rows, handed = self.step.op, list[int](), resources.load(self.pins)
         assert isinstance(op, Operator)
         held: list[tuple[pa.RecordBatch, pa.ListArray, pa.ListArray | None]] = []
         values = 0
         for batch in self.before.read(part, [self.step.text_key]):
             text = texts(batch, self.step.text_key, f"step {self.step.number} ({self.step.name})")
-            keys = op.function(text, **self.step.settings)
-            sets = op.evidence(text, **self.step.settings) if op.evidence and verified(self.step) else None
+            keys = op.function(text, **self.step.settings, **handed)
+            sets = op.evidence(text, **self.step.settings, **handed) if op.evidence and verified(self.step) else None
             held.append((batch.select(KEY_COLUMNS), keys, sets))
             values += len(keys.values) + (0 if sets is None else len(sets.values))
             if values >= VALUES:

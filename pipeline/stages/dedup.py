@@ -17,14 +17,16 @@ from ...operators.dedup import edges
 from ...operators.dedup.components import components
 from ...operators.dedup.exact import text_digests
 from ...operators.kernels.buckets import flat
+from .. import resources
 from ..engines.base import Counts, Engine
 from ..errors import OperatorError
 from ..index import against
 from ..ledger import ID
 from ..plan import Stage
+from ..resources import Pin
 from ..steps import Step
 from ..workspace import StageFolder, read_json
-from . import candidates, hashed, recall, verified
+from . import candidates, hashed, recall, verified, wide, wide_blocks
 from .candidates import Corpus
 from .lineage import Lineage, Told, lookup, texts
 from .narrow import LedgerTask
@@ -32,7 +34,8 @@ from .outcome import CHAINED, write
 from .tables import piece, write_arrow, write_keyed
 
 KEYS = 4_000_000  # in a piece
-SPILLED = ("meta", "keys", "twins", "same", "buckets", "sorted", "sets", "edges", "likeness")  # folders of narrow tables
+# folders of narrow tables
+SPILLED = ("meta", "keys", "twins", "same", "buckets", "sorted", "sets", "edges", "likeness", wide.FOLDER)
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class KeysTask:
     folder: StageFolder
     before: Lineage
     step: Step
+    pins: tuple[Pin, ...] = ()
 
     def __call__(self, part: int) -> Counts:
         """Do the part, unless it is done."""
@@ -61,7 +65,7 @@ class KeysTask:
         return self.folder.finish_part(part, {"rows": rows, "pieces": pieces + bool(held)}, "keys-done")
 
     def _tables(self, part: int, batch: pa.RecordBatch, at: int) -> dict[str, np.ndarray]:
-        op, told = self.step.op, self.step.settings
+        op, told = self.step.op, {**self.step.settings, **resources.load(self.pins)}
         assert isinstance(op, Operator)
         text = texts(batch, self.step.text_key, where(self.step))
         answer, smallest = op.probe(text, **told) if op.probe else (op.function(text, **told), None)
@@ -118,13 +122,13 @@ def run(
     """The whole stage; answers its record. `memory`: bytes of narrow tables that a worker holds (`candidates.MEMORY`)."""
     step = stage.steps[0]
     if not (folder.path / "decisions.parquet").exists():
-        records = engine.map(KeysTask(folder, before, step), parts, told)
+        records = engine.map(KeysTask(folder, before, step, stage.pins[0]), parts, told)
         corpus = Corpus(
             folder, tuple(r["rows"] for r in records), tuple(r["pieces"] for r in records), memory or candidates.MEMORY,
             isinstance(step.op, Operator) and step.op.probe is not None,
         )
         if stage.known is not None and stage.known.against:
-            against.match(folder, stage.known, before, step, engine, parts, told)
+            against.match(folder, stage.known, before, step, stage.pins[0], engine, parts, told)
         _decide(corpus, before, stage, engine, parts, told)
     for kind in SPILLED:  # what led to the decisions has served
         shutil.rmtree(folder.path / kind, ignore_errors=True)
@@ -139,6 +143,9 @@ def _decide(corpus: Corpus, before: Lineage, stage: Stage, engine: Engine, parts
     step = stage.steps[0]
     op = step.op
     assert isinstance(op, Operator)
+    if engine.remote and op.near is None and not (stage.known is not None and stage.known.against):
+        wide_blocks.decide(wide.Wide.of(corpus, before, step, stage.pins[0]), engine)
+        return
     facts = recall.expected(step)
     first = candidates.firsts(corpus, engine)
     if op.near is not None:
@@ -157,7 +164,7 @@ def _decide(corpus: Corpus, before: Lineage, stage: Stage, engine: Engine, parts
     candidates.save(corpus.folder.path / "sampled.npy", drawn.rows)
     sets: verified.Files = ()
     if blocks or len(drawn.rows):
-        records = engine.map(verified.EvidenceTask(corpus, before, step, blocks), parts, told)
+        records = engine.map(verified.EvidenceTask(corpus, before, step, blocks, stage.pins[0]), parts, told)
         sets = verified.set_files(corpus, records)
     linked = verified.joined(corpus, sets, engine, blocks, buckets, float(step.settings.get("jaccard_threshold", 1.0)))
     labels = components(linked.a, linked.b, corpus.count)[first]

@@ -15,7 +15,9 @@ import pyarrow as pa
 from ...operators.base import Operator
 from ...operators.dedup import edges
 from ...operators.kernels.jaccard import similarities
+from .. import resources
 from ..engines.base import Counts, Engine
+from ..resources import Pin
 from ..steps import Step
 from .candidates import Corpus, block_buckets
 from .lineage import Lineage, texts
@@ -35,6 +37,7 @@ class EvidenceTask:
     before: Lineage
     step: Step
     blocks: int
+    pins: tuple[Pin, ...] = ()
 
     def __call__(self, part: int) -> Counts:
         """Do the part, unless it is done."""
@@ -58,6 +61,7 @@ class EvidenceTask:
     def _sets(self, part: int, block: np.ndarray, sampled: np.ndarray) -> int:
         op, at, files, held, size = self.step.op, 0, 0, [], 0
         assert isinstance(op, Operator) and op.evidence is not None
+        settings = {**self.step.settings, **resources.load(self.pins)}
         for batch in self.before.read(part, [self.step.text_key]):
             rows = np.arange(at, at + len(batch))
             at += len(batch)
@@ -66,7 +70,7 @@ class EvidenceTask:
                 continue
             asked = batch.take(pa.array(rows - (at - len(batch))))
             text = texts(asked, self.step.text_key, f"step {self.step.number} ({self.step.name})")
-            held.append(pa.table({"row": rows, "set": op.evidence(text, **self.step.settings)}))
+            held.append(pa.table({"row": rows, "set": op.evidence(text, **settings)}))
             size += held[-1].nbytes
             if size > self.corpus.memory // 4:
                 self._write(part, files, pa.concat_tables(held), block, sampled)

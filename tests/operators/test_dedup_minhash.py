@@ -246,8 +246,8 @@ def test_thresholds_of_which_many_minima_are_next_to_nothing():
 
 
 @pytest.mark.parametrize(("how", "message"), [
-    ({"tokenization": "sentencepiece"}, "not supported"),
-    ({"tokenizer_model": "x.model"}, "not supported"),
+    ({"tokenization": "sentencepiece"}, "needs tokenizer_model"),
+    ({"tokenization": "tokenizer"}, "needs tokenizer_model"),
     ({"tokenization": "words"}, "none of space"),
     ({"window_size": 0}, "at least one token"),
     ({"ignore_pattern": "("}, "no regular expression"),
@@ -266,5 +266,6 @@ def test_refuses_settings_that_make_no_sense(how, message):
 def test_keys_and_evidence_share_their_settings():
     record = declared(minhash_keys)
     assert record.evidence is shingle_sets
-    assert list(record.settings) == list(shingle_sets.__kwdefaults__)
-    assert {name: setting.default for name, setting in record.settings.items()} == shingle_sets.__kwdefaults__
+    shared = {name: default for name, default in shingle_sets.__kwdefaults__.items() if name not in record.resources}
+    assert list(record.settings) == list(shared) and list(record.resources) == ["tokenizer"]
+    assert {name: setting.default for name, setting in record.settings.items()} == shared
