@@ -88,8 +88,8 @@ def main() -> None:
     ours = [median.get(f"tamis, {kind}", np.full(2, np.nan)) for kind in ("verified", "unverified")]
     for name, (wall, used) in median.items():
         share = (read + hashed) / (read + used)
-        print(f"| {name} | {len(text) / used:,.0f} | {len(text) / wall:,.0f} | {share:.1%} | {used / ours[0][1]:.1f}x | {used / ours[1][1]:.1f}x "
-              f"| {wall / ours[0][0]:.1f}x |")
+        print(f"| {name} | {len(text) / used:,.0f} | {len(text) / wall:,.0f} | {share:.1%} | {used / ours[0][1]:.1f}x "
+              f"| {used / ours[1][1]:.1f}x | {wall / ours[0][0]:.1f}x |")
 
 
 if __name__ == "__main__":
