@@ -16,7 +16,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from . import analyze as analysis
+from . import compare as comparing
 from . import display, dups, plan, recipe, verify, why
+from .comparing.show import show
+from .comparing.trial import Trial
 from .errors import RecipeError, TamisError
 from .index import commands as indexing
 from .index import upkeep
@@ -151,6 +154,28 @@ def analyze_command(
         print(json.dumps(analysis.as_json(found), ensure_ascii=False))
     else:
         display.analysis(out, found, folder)
+
+
+@app.command("compare")
+def compare_command(
+    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Each ends with a selector.")],
+    folder: Annotated[Path, typer.Option("--out", help="Where pool, page and table go.")] = Path("outputs/compare"),
+    shares: Annotated[list[float] | None, typer.Option("--share", help="A budget, as a share of the tokens; or several.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 3,
+    heldout: Annotated[float, typer.Option(help="Share of the rows that no selector sees.")] = 0.05,
+    proxy: Annotated[bool, typer.Option("--proxy", help="Train a small model on each choice; test it on rows held out.")] = False,
+    epochs: Annotated[float, typer.Option(help="Passes of the small model over a choice.")] = 2.0,
+    sets: Overrides = None, as_json: Json = False,
+) -> None:
+    """Compare selectors: one pool, equal budgets in tokens, several seeds, one table. `random` is added where no recipe has it."""
+    with display.progress(err, quiet=as_json) as progress:
+        told = comparing.compare(recipes, folder, shares=shares or [0.1], seeds=seeds, heldout=heldout, sets=sets or [],
+                                 proxy=Trial(epochs=epochs) if proxy else None, progress=progress)
+    if as_json:
+        print(json.dumps(told, ensure_ascii=False))
+    else:
+        show(out, told)
+        out.print(f"Report: {folder / 'compare.html'}", markup=False)
 
 
 index_app = typer.Typer(no_args_is_help=True, help="An index of documents known, against which tomorrow's are deduplicated.")

@@ -11,23 +11,28 @@ import numpy as np
 
 from .base import Pool, Selection, selector
 from .parts.allocate import fill, share, water_fill
-from .parts.cluster import Clusters, default_k, kmeans
+from .parts.choose import Kind, Number, clusters_of, number_of_clusters
+from .parts.cluster import Clusters
 from .parts.draw import gumbel_top, quality_logits
 from .parts.given import check_budget, check_ids, rows_for
 
 Method = Literal["kmq", "closest", "random"]
 
 
-@selector("kmeans_diversity_selector", needs=("embedding",))
+@selector("kmeans_diversity_selector", needs=("embedding",), version=2)
 def kmeans_diversity(
-    pool: Pool, budget: float, *, seed: int, method: Method = "kmq", k: int | None = None,
+    pool: Pool, budget: float, *, seed: int, method: Method = "kmq", k: Number = None,
     beta: float = 1.0, gamma: float = 1.0, iterations: int = 20, sample_per_centroid: int = 256, spherical: bool = True,
+    clustering: Kind = "kmeans", most: int | None = None,
 ) -> Selection:
     """Rows from every k-means cluster in proportion to `size ** beta`, within a cluster by `method`.
 
     kmq: drawn with probability proportional to `quality ** gamma`, without replacement; without quality, uniformly.
     closest: nearest to the centroid first. random: uniformly; the same rows as kmq without quality.
-    `k` None: the square root of the rows (`default_k`). beta 1 is the paper, 0 gives every cluster the same.
+    `k` None: the square root of the rows (`default_k`); silhouette: the power of two with the best simplified silhouette
+    on 20,000 rows; agreement: that on which k-means and Gaussian mixtures agree (PPP-style, a reconstruction).
+    `clustering` bounded: no cluster of more than `most` rows, for tens of thousands of clusters; kmedoids: rows as
+    centres. beta 1 is the paper, 0 gives every cluster the same.
 
     Budget in rows: exactly `min(budget, n)`. With costs, size means the cluster's cost; rows are taken where they
     stand in their cluster's part, whatever still fits, and what a cluster leaves over goes to the others; less is
@@ -38,7 +43,7 @@ def kmeans_diversity(
 
     Empty: nothing.  `gain`: kmq the row's quality (1 without), closest minus the distance, random 1.
     Notes: `cluster`, `rank` in the cluster (from 1, all rows), `distance` to its centroid.
-    Facts: k, inertia, left, and per cluster `sizes`, `quotas`, `picked`.
+    Facts: k, inertia, left, per cluster `sizes`, `quotas`, `picked`; `k_scores` where k was searched for.
     Cost: that of `kmeans`.  Raises ValueError on vectors, qualities or costs that are no use, with counts.
     """
     check_budget(pool, budget)
@@ -52,10 +57,10 @@ def kmeans_diversity(
     if not len(pool):
         return _nothing(budget)
     logits = quality_logits(pool.quality if method == "kmq" else None, len(pool), gamma)
-    asked = default_k(len(pool)) if k is None else k
-    clusters = kmeans(
-        pool.embedding, asked, seed=seed, ids=pool.ids, iterations=iterations,
-        sample_per_centroid=sample_per_centroid, spherical=spherical,
+    asked, found = number_of_clusters(pool.embedding, k, seed=seed, ids=pool.ids, spherical=spherical)
+    clusters = clusters_of(
+        pool.embedding, asked, kind=clustering, seed=seed, ids=pool.ids, iterations=iterations,
+        sample_per_centroid=sample_per_centroid, spherical=spherical, most=most,
     )
     best_first = _best_first(pool, clusters, method, logits, seed)
     grouped = best_first[np.argsort(clusters.labels[best_first], kind="stable")]
@@ -63,7 +68,8 @@ def kmeans_diversity(
     rank = np.empty(len(pool), np.int32)
     rank[grouped] = np.arange(len(pool)) - _starts(clusters.sizes)[clusters.labels[grouped]] + 1
     notes = {"cluster": clusters.labels, "rank": rank, "distance": clusters.distance}
-    return Selection(index, _worth(pool, clusters, method)[index], notes, _facts(pool, budget, clusters, index, quotas))
+    facts = {**_facts(pool, budget, clusters, index, quotas), **found}
+    return Selection(index, _worth(pool, clusters, method)[index], notes, facts)
 
 
 def _nothing(budget: float) -> Selection:

@@ -37,7 +37,7 @@ def run(
 
 def _choose(stage: Stage, folder: StageFolder, before: Lineage, parts: range, seed: int) -> None:
     step = stage.steps[0]
-    pool = _pool(step, before, parts)
+    pool = pool_of(step, before, parts)
     budget = _budget(step, pool)
     op = step.op
     assert isinstance(op, Selector)
@@ -45,7 +45,7 @@ def _choose(stage: Stage, folder: StageFolder, before: Lineage, parts: range, se
     _write(step, folder, pool, chosen, budget)
 
 
-def _pool(step: Step, before: Lineage, parts: range) -> Pool:
+def pool_of(step: Step, before: Lineage, parts: range) -> Pool:
     """The rows that stand, as the selector sees them."""
     op, vectors, columns = step.op, [], {"quality": step.extra["quality_key"], "cost": _cost_key(step)}
     assert isinstance(op, Selector)
@@ -61,7 +61,7 @@ def _pool(step: Step, before: Lineage, parts: range) -> Pool:
     field = _field(str(step.settings["field_key"]), before, parts) if "field" in op.needs else None
     if "embedding" in op.needs and not vectors:  # a corpus without parts
         vectors.append(np.empty((0, 1), np.float32))
-    words = _words(step.text_key, before, parts) if "text" in op.needs else None
+    words = words_of(step.text_key, before, parts) if "text" in op.needs else None
     return Pool(
         np.concatenate([np.empty(0, np.int64), *ids]), np.concatenate(vectors) if vectors else None, field=field, text=words,
         **{k: _all_there(np.concatenate([np.empty(0), *v]), str(columns[k]), k) for k, v in numbers.items()},
@@ -85,7 +85,7 @@ def _field(key: str, before: Lineage, parts: range) -> np.ndarray:
     return held
 
 
-def _words(key: str, before: Lineage, parts: range) -> np.ndarray:
+def words_of(key: str, before: Lineage, parts: range) -> np.ndarray:
     """object[n]: the texts of the rows that stand."""
     found = [t for part in parts for batch in before.read(part, [key]) for t in texts(batch, key, "selection").to_pylist()]
     held = np.empty(len(found), object)

@@ -193,3 +193,24 @@ def test_nonsense_is_refused(change, words):
     pool = Pool(**{"ids": np.arange(3), "embedding": np.eye(3, dtype=np.float32)} | columns)
     with pytest.raises(ValueError, match=words):
         kmeans_diversity(pool, 2, seed=0, **{k: v for k, v in change.items() if k not in columns})
+
+
+@pytest.mark.parametrize("k", ["silhouette", "agreement"])
+def test_the_number_of_clusters_can_be_searched_for(k):
+    points, _ = planted([90] * 8)
+    chosen = kmeans_diversity(Pool(np.arange(720), points), 80, seed=0, k=k)
+    assert chosen.facts["k"] == 8 and chosen.facts["k_chosen_by"] == k and chosen.facts["k_scores"]["8"] > 0.8
+    assert chosen.facts["picked"] == [10] * 8
+
+
+@pytest.mark.parametrize("clustering", ["bounded", "kmedoids"])
+def test_other_clusterings_keep_the_quotas(clustering):
+    points, label = planted()
+    chosen = kmeans_diversity(Pool(np.arange(796), points), 100, seed=1, k=8, clustering=clustering, most=90)
+    sizes, quotas = np.array(chosen.facts["sizes"]), np.array(chosen.facts["quotas"])
+    assert quotas.sum() == 100 == len(chosen.index) and (np.abs(quotas - 100 * sizes / 796) < 1).all()
+    pure = [len(set(label[chosen.notes["cluster"] == j].tolist())) == 1 for j in range(len(sizes))]
+    if clustering == "bounded":
+        assert sizes.max() <= 90
+    else:
+        assert sizes.sum() == 796 and all(pure)

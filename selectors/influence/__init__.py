@@ -1,0 +1,1 @@
+"""Selection by what a model makes of the data: the only home of torch besides embedding."""
