@@ -7,7 +7,7 @@ from . import groups
 from .base import Kind, Operator
 from .dedup import exact, hamming, minhash, passages, urls
 from .embed import sentence
-from .filters import characters, fields, gopher, language, lines, perplexity, repetition, tokens, web_pages, words
+from .filters import characters, decontamination, fields, gopher, language, lines, perplexity, repetition, tokens, web_pages, words
 from .lake import containment
 from .mappers import (
     chinese,
@@ -26,12 +26,13 @@ from .mappers import (
     verified_pii,
     web_lines,
 )
+from .mappers import decontamination as decontamination_mapper
 from .mappers import words as word_mappers
 
 FILES: tuple[ModuleType, ...] = (
     unicode_form, personal_data, replacing, redaction, punctuation, word_mappers, sentences, tables, latex, markup, source_code,
-    chinese, chunks, web_lines, verified_pii, user_code, fields, tokens, language, perplexity,
-    characters, words, lines, repetition, gopher, web_pages, exact, hamming, minhash, urls, passages, sentence,
+    chinese, chunks, web_lines, verified_pii, decontamination_mapper, user_code, fields, tokens, language, perplexity,
+    characters, words, lines, repetition, gopher, web_pages, decontamination, exact, hamming, minhash, urls, passages, sentence,
     groups, containment,
 )
 

