@@ -7,7 +7,7 @@ from . import groups
 from .base import Kind, Operator
 from .dedup import exact, hamming, minhash, passages, urls
 from .embed import sentence
-from .filters import characters, decontamination, fields, gopher, language, lines, perplexity, repetition, tokens, web_pages, words
+from .filters import characters, decontamination, fields, gopher, language, lines, perplexity, quality_model, repetition, tokens, web_pages, words
 from .lake import containment
 from .mappers import (
     chinese,
@@ -32,7 +32,7 @@ from .mappers import words as word_mappers
 FILES: tuple[ModuleType, ...] = (
     unicode_form, personal_data, replacing, redaction, punctuation, word_mappers, sentences, tables, latex, markup, source_code,
     chinese, chunks, web_lines, verified_pii, decontamination_mapper, user_code, fields, tokens, language, perplexity,
-    characters, words, lines, repetition, gopher, web_pages, decontamination, exact, hamming, minhash, urls, passages, sentence,
+    characters, words, lines, repetition, gopher, web_pages, decontamination, quality_model, exact, hamming, minhash, urls, passages, sentence,
     groups, containment,
 )
 

