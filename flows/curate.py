@@ -17,31 +17,17 @@ from prefect.futures import wait
 from prefect.states import Completed, State
 
 from ..pipeline import plan, recipe
-from ..pipeline.errors import GuardError, LostWorkerError, TamisError
+from ..pipeline.errors import GuardError
 from ..pipeline.execute import MODEL_STAGES, Silent, execute
 from ..pipeline.plan import Plan
+from ..pipeline.run import claim
 from ..pipeline.workspace import Workspace
-from .elsewhere import follow
+from .elsewhere import follow, stopped_with_us
 from .model_stage import PATIENCE, place_of
+from .retrying import RETRIED
 from .watching import Watched, publish, warn
 
 GPU_DEPLOYMENT = "model-stage/gpu"
-
-
-def _worth_a_retry(_task: Any, _run: Any, state: Any) -> bool:
-    """Lost workers and storage that hiccups are tried again; what the user or the data did wrong is not."""
-    try:
-        state.result()
-    except TamisError as e:
-        return isinstance(e, LostWorkerError) or isinstance(e.__cause__, OSError)
-    except OSError:
-        return True
-    return False
-
-
-RETRIED: dict[str, Any] = {
-    "retries": 3, "retry_delay_seconds": [2, 10, 60], "retry_condition_fn": _worth_a_retry, "persist_result": False,
-}
 
 
 @task(**RETRIED)
@@ -72,17 +58,17 @@ def curate(
     """Run a recipe stage by stage and answer its manifest. `overrides` replace top-level keys of the recipe."""
     words = overrides or {}
     planned = plan.make(recipe.load(recipe_path, **words))
+    claim(planned)
     for stage in planned.stages:
         name = f"{stage.index}-{stage.kind}"
         if gpu == "deployment" and stage.kind in MODEL_STAGES and not complete(planned, stage.index):
             shares = dealt(len(planned.splits), gpu_jobs)
-            jobs = [
-                run_elsewhere.with_options(name=f"{name}-job-{k}").submit(recipe_path, words, stage.index, parts, gpu_deployment)
-                for k, parts in enumerate(shares, 1)
-            ]
-            wait(jobs)
-            for job in jobs:
-                job.result()
+            with stopped_with_us():
+                jobs = [run_elsewhere.with_options(name=f"{name}-job-{k}").submit(
+                    recipe_path, words, stage.index, parts, gpu_deployment) for k, parts in enumerate(shares, 1)]
+                wait(jobs)
+                for job in jobs:
+                    job.result()
         run_stage.with_options(name=name)(recipe_path, words, stage.index)
     manifest = execute(planned, Silent(), patience=PATIENCE)
     place = place_of(planned)

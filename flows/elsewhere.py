@@ -1,12 +1,12 @@
 """Handing a model stage to another work pool: start its deployment, follow it, notice when its worker is lost."""
 
-import time
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from prefect import get_client, get_run_logger
+from prefect import get_client, get_run_logger, runtime
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
 from prefect.states import Cancelling, Crashed
@@ -17,6 +17,20 @@ from .model_stage import lives, spoken
 
 POLL = 1.0  # seconds between two looks at a job
 SILENT_LOOKS = 10  # looks at which a running job shows no sign of life until it counts as lost: starting takes some seconds
+
+
+_stops: dict[str, threading.Event] = {}  # of each flow run of this process
+
+
+@contextmanager
+def stopped_with_us() -> Iterator[None]:
+    """Where the block is left by an error, a cancellation too, every `follow` of this flow run ends, and its job with it."""
+    stop = _stops[str(runtime.flow_run.get_id())] = threading.Event()
+    try:
+        yield
+    except BaseException:
+        stop.set()
+        raise
 
 
 def follow(deployment: str, parameters: dict[str, Any], place: Place) -> None:
@@ -38,7 +52,7 @@ def follow(deployment: str, parameters: dict[str, Any], place: Place) -> None:
 
 
 def _watch(run_id: UUID, place: Place, index: int, parts: list[int]) -> State[Any]:
-    silent = 0
+    silent, stop = 0, _stops.get(str(runtime.flow_run.get_id()), threading.Event())
     with get_client(sync_client=True) as client:
         while True:
             state = client.read_flow_run(run_id).state
@@ -48,7 +62,8 @@ def _watch(run_id: UUID, place: Place, index: int, parts: list[int]) -> State[An
             silent = silent + 1 if state.is_running() and not lives(place, index, parts) else 0
             if silent >= SILENT_LOOKS:
                 client.set_flow_run_state(run_id, Crashed(message="its process shows no sign of life"), force=True)
-            time.sleep(POLL)
+            if stop.wait(POLL):
+                raise TamisError("the run that asked for this job has ended before it")
 
 
 @contextmanager

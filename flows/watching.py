@@ -52,7 +52,7 @@ class Watched:
         if self.bar is not None:
             self._show(whole=True)
         if not reused:
-            get_run_logger().info("stage %d %s: %s, %.1f s", stage.index, record["kind"], told(record, reused=False), seconds)
+            get_run_logger().info("stage %d %s: %s, %.1f s", stage.index, stage.kind, told(record, reused=False), seconds)
 
 
 def publish(manifest: Mapping[str, Any], folder: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from . import analyze as analysis
-from . import classifier, display, dups, plan, recipe, verify, why
+from . import classifier, display, dups, plan, pool, recipe, verify, why
 from . import compare as comparing
 from .comparing.show import show
 from .comparing.trial import Trial
@@ -76,6 +76,22 @@ def run_command(
         lake.summary(manifest)
     else:
         display.summary(out, manifest)
+
+
+@app.command("refresh")
+def refresh_command(path: RecipePath, sets: Overrides = None, as_json: Json = False) -> None:
+    """Take what is new since the last time into the recipe's pool: new files, compared with all rows taken before.
+
+    The recipe's export_path is the pool; one of its steps must be a deduplicator that can have an index.
+    """
+    with display.progress(err, quiet=as_json) as progress:
+        told = pool.refresh(_found(path), progress, sets=sets or [])
+    if as_json:
+        print(json.dumps(told, ensure_ascii=False))
+        return
+    for line in (*told["batches"], told):
+        where = f"batch {line['name']}" if "name" in line else f"{'' if told['batches'] else 'Nothing new. '}{told['pool']}"
+        out.print(f"{where}: {line['files']:,} files, {line['rows_in']:,} -> {line['rows_out']:,} rows", markup=False)
 
 
 @app.command("plan")

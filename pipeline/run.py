@@ -34,15 +34,23 @@ def run(recipe_path_or_dict: str | Path | Mapping[str, Any], progress: Progress 
     planned = plan.make(recipe.load(recipe_path_or_dict, **overrides))
     if planned.stages[0].kind == "tables":
         return run_lake(planned.recipe, progress or Silent())
+    place = claim(planned)
+    try:
+        return execute(planned, progress or Silent())
+    except OSError as e:
+        raise TamisError(f"{place.run}: {e}. What is finished is kept: run again to go on from there") from e
+
+
+def claim(planned: Plan) -> Place:
+    """Where the run writes. Raises RecipeError where that would overwrite what is not its own, or is a lake's business."""
+    if planned.stages[0].kind == "tables":
+        raise RecipeError(f"{planned.recipe.name}: {planned.recipe.process[0].name} works on a lake of tables, not on rows")
     try:
         place = Place.of(planned.recipe.export_path, planned.recipe.work_dir)
         place.claim([s.url for s in planned.sources], _searched(planned))
     except (OSError, RuntimeError) as e:  # a name too long, a loop of links
         raise RecipeError(f"export_path {planned.recipe.export_path!r} cannot be written to ({e})") from e
-    try:
-        return execute(planned, progress or Silent())
-    except OSError as e:
-        raise TamisError(f"{place.run}: {e}. What is finished is kept: run again to go on from there") from e
+    return place
 
 
 def _searched(planned: Plan) -> list[Path]:

@@ -46,16 +46,30 @@ class _Place:
     named: bool  # one file, named by the user
 
 
-def discover(dataset_path: str | Sequence[str], *, base: Path, suffixes: str | Sequence[str] = ()) -> list[Source]:
+def discover(
+    dataset_path: str | Sequence[str], *, base: Path, suffixes: str | Sequence[str] = (), only: Sequence[str] = ()
+) -> list[Source]:
     """The files of a dataset path, sorted by `source`: a file, a folder, a glob, a URL, or several of them.
 
     Relative paths start at `base`. In folders, hidden files (. and _) are passed over, and so is documentation:
     README*, LICENSE*, CHANGELOG*, checksums ..., and *.md where something else than text lies. What remains must be
-    of one format; `suffixes` chooses, and makes text of a suffix that is no format. Cost: reads local files once.
+    of one format; `suffixes` chooses, and makes text of a suffix that is no format. With `only`, of all these no others than
+    those sources. Cost: reads local files once.
 
-    Raises RecipeError where nothing lies there, several formats do, or a file cannot be read.
+    Raises RecipeError where nothing lies there, several formats do, a file cannot be read, or one of `only` is not there.
     """
-    wanted = [s if s.startswith(".") else f".{s}" for s in ([suffixes] if isinstance(suffixes, str) else suffixes)]
+    wanted, asked = _wanted(suffixes), set(only)
+    found = listing(dataset_path, base=base, suffixes=suffixes)
+    missing = [name for name in only if name not in found]
+    if missing:
+        more = f" and {len(missing) - 3:,} more" if len(missing) > 3 else ""
+        raise RecipeError(f"only_files: {', '.join(missing[:3])}{more}: no such file below dataset_path")
+    return [_source(url, name, size, wanted) for name, (url, size) in sorted(found.items()) if not asked or name in asked]
+
+
+def listing(dataset_path: str | Sequence[str], *, base: Path, suffixes: str | Sequence[str] = ()) -> dict[str, tuple[str, int]]:
+    """Source -> (url, bytes) of the files that `discover` answers, none of them read. Raises as that does."""
+    wanted = _wanted(suffixes)
     given = [dataset_path] if isinstance(dataset_path, str) else list(dataset_path)
     paths = [path for text in given for path in _paths(text, base)]
     if not paths:
@@ -64,8 +78,11 @@ def discover(dataset_path: str | Sequence[str], *, base: Path, suffixes: str | S
     chosen = {(p.prefix, file): p for p in places for file in _data(p, wanted)}
     one_family([PurePath(file).name for _, file in chosen], wanted, " ".join(shown(p) for p in paths))
     names = _names(places, list(chosen))
-    found = [_source(prefix + file, names[prefix, file], place.files[file], wanted) for (prefix, file), place in chosen.items()]
-    return sorted(found, key=lambda s: s.source)
+    return {names[prefix, file]: (prefix + file, place.files[file]) for (prefix, file), place in chosen.items()}
+
+
+def _wanted(suffixes: str | Sequence[str]) -> list[str]:
+    return [s if s.startswith(".") else f".{s}" for s in ([suffixes] if isinstance(suffixes, str) else suffixes)]
 
 
 def _paths(text: str, base: Path) -> list[str]:

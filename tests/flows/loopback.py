@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ class Loopback:
         self.env = os.environ | {
             "PREFECT_API_URL": self.url, "PREFECT_HOME": str(folder / "home"), "DO_NOT_TRACK": "1", "NO_COLOR": "1",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_WORKER_QUERY_SECONDS": "2", "PREFECT_LOGGING_TO_API_ENABLED": "true",
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -35,6 +37,15 @@ class Loopback:
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(command, env=self.env, stdout=log, stderr=log, start_new_session=True)
         return self.processes[name]
+
+    def ready(self, workers: dict[str, str]) -> None:
+        """The server and these workers (name -> pool) are up: those that are not are started."""
+        if "server" not in self.processes:
+            self.start_server()
+        for name, pool in workers.items():
+            if name not in self.processes:
+                self.worker(name, pool)
+        until(lambda: self.pools() >= set(workers.values()), 120, "the workers have made their pools")
 
     def start_server(self) -> None:
         """The server, ready."""
@@ -49,7 +60,14 @@ class Loopback:
 
     def tamis(self, *arguments: str) -> str:
         """One `tamis` command."""
-        done = subprocess.run([sys.executable, "-m", "tamis", *arguments], env=self.env, capture_output=True, text=True, check=False)
+        return self._told(sys.executable, "-m", "tamis", *arguments)
+
+    def deploy(self, file: Path) -> str:
+        """`prefect deploy` of all that a file names."""
+        return self._told(*PREFECT, "deploy", "--prefect-file", str(file), "--all")
+
+    def _told(self, *command: str) -> str:
+        done = subprocess.run(command, env=self.env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr + done.stdout
         return done.stdout
 
@@ -58,10 +76,16 @@ class Loopback:
         self.begin(name, *PREFECT, "worker", "start", "--pool", pool, "--name", name, "--type", "process")
 
     def post(self, path: str, body: Any) -> Any:
-        """One request to the API."""
-        answer = httpx.post(f"{self.url}{path}", json=body, timeout=30)
-        answer.raise_for_status()
-        return answer.json()
+        """One request to the API; a busy SQLite answers 503, and is asked again."""
+        answers: list[httpx.Response] = []
+
+        def heard() -> bool:
+            answers.append(httpx.post(f"{self.url}{path}", json=body, timeout=60))
+            return answers[-1].status_code != 503
+
+        until(heard, 60, f"POST {path} is heard")
+        answers[-1].raise_for_status()
+        return answers[-1].json()
 
     def runs(self, flow: str) -> list[dict[str, Any]]:
         """All runs of a flow, the first to start first."""
@@ -107,17 +131,22 @@ class Loopback:
         until(lambda: self.state(run)["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"), seconds, f"run {run} ends")
         return self.state(run)
 
+    def family(self, name: str) -> set[int]:
+        """A process and all that it started."""
+        return set(family(self.processes[name].pid))
+
     def kill(self, name: str) -> None:
         """kill -9 of a process and all that it started, whatever group that is in."""
-        for pid in family(self.processes.pop(name).pid):
-            os.kill(pid, signal.SIGKILL)
+        process = self.processes.pop(name)
+        for pid in family(process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait(10)
 
     def stop(self) -> None:
         """End all of it."""
         for name in list(self.processes):
-            process = self.processes[name]
             self.kill(name)
-            process.wait(10)
 
 
 def family(pid: int) -> list[int]:

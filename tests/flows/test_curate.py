@@ -1,11 +1,8 @@
 """The flow does what `tamis run` does, stage by stage, and takes up what a crashed night left."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-from prefect.testing.utilities import prefect_test_harness
 
 from tamis.flows.curate import curate
 from tamis.pipeline.errors import RecipeError
@@ -20,12 +17,6 @@ process:
   - document_deduplicator
   - random_selector: {{select_num: 50}}
 """
-
-
-@pytest.fixture(scope="module")
-def prefect_api() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=120), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        yield
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
-"""Deployed flows on loopback: a server, a CPU pool and a GPU pool, a schedule, and what happens when processes die."""
+"""Deployed flows on loopback: a server, a CPU pool and a GPU pool, a schedule, each worker doing its part."""
 
 import json
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,19 +20,6 @@ process:
   - text_embedding_mapper: {{max_tokens: 16}}
   - kmeans_diversity_selector: {{select_num: 100, k: 20}}
 """
-
-
-@pytest.fixture(scope="module")
-def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback]:
-    loopback = Loopback(tmp_path_factory.mktemp("prefect"))
-    try:
-        loopback.start_server()
-        loopback.worker("cpu-worker", "cpu-pool")
-        loopback.worker("gpu-worker", "gpu-pool")
-        until(lambda: loopback.pools() >= {"cpu-pool", "gpu-pool"}, 120, "both workers have made their pools")
-        yield loopback
-    finally:
-        loopback.stop()
 
 
 @pytest.fixture(scope="module")
