@@ -51,9 +51,6 @@ _NAMES: dict[str, str] = {
     "fusion needs no step of its own: tamis always does neighbouring steps in one pass": (
         "fused_sequential_batch_op general_fused_op ray_repartition_pipeline"
     ),
-    "it makes one row of many, and a row of ours keeps its name from beginning to end": (
-        "key_value_grouper naive_grouper naive_reverse_grouper"
-    ),
 }
 _REASONS = {name: reason for reason, names in _NAMES.items() for name in names.split()}
 _PICTURE_BEGINNINGS = ("audio_", "image_", "video_", "imgdiff_", "sdxl_", "ray_image_", "ray_video_")

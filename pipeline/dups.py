@@ -90,7 +90,7 @@ def _cluster(run: Finished, told: dict[str, Any], members: int) -> Cluster:
 def _texts(run: Finished, step: int, ids: list[int]) -> dict[int, str]:
     """Texts as the step saw them, of those rows whose text the workspace still has."""
     told = next(s for s in run.manifest["steps"] if s["step"] == step)
-    writers = [s["stage"] for s in run.manifest["stages"] if s["kind"] in ("rows", "trim") and s["stage"] < told["stage"]]
+    writers = [s["stage"] for s in run.manifest["stages"] if s["kind"] in ("rows", "trim", "group") and s["stage"] < told["stage"]]
     folder = run.stage(writers[-1]) if writers else None
     found: dict[int, str] = {}
     for piece in sorted((folder.path / "rows").glob("part-*.parquet")) if folder else ():

@@ -11,7 +11,7 @@ from .engines.choose import engine_for
 from .errors import StaleError
 from .index import hold
 from .plan import Plan, Stage
-from .stages import dedup, embed, export, rows, select, tally, trim
+from .stages import dedup, embed, export, group, rows, select, tally, trim
 from .stages.lineage import Lineage
 from .workspace import Place, StageFolder, Workspace, atomically, write_json
 
@@ -139,6 +139,8 @@ def _do(
             done = dedup.run(stage, folder, before, engine, parts, told)
         elif stage.kind == "trim":
             done = trim.run(stage, folder, before, engine, parts, told, asked)
+        elif stage.kind == "group":
+            done = group.run(stage, folder, before, parts, told)
         elif stage.kind == "embed":
             done = embed.run(stage, folder, before, engine, parts, told)
         else:
@@ -153,4 +155,6 @@ def after(stage: Stage, folder: StageFolder, before: Lineage | None) -> Lineage:
     assert before is not None
     if stage.kind == "embed":
         return before.after_embedding(folder)
+    if stage.kind == "group":
+        return before.after_grouping(folder)
     return before if stage.kind == "export" else before.after_narrow(folder)

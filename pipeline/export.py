@@ -189,7 +189,7 @@ class ContentHash:
         ids = np.asarray(batch.column(ID)).view(np.uint64)
         total = len(batch)
         for number, name in enumerate(self.texts):
-            column = batch.column(name)
+            column = _as_text(batch.column(name))
             null = np.asarray(column.is_null())
             with np.errstate(over="ignore"):
                 seeds = (ids ^ np.uint64(number)) * np.uint64(0x9E3779B97F4A7C15) + null.astype(np.uint64)
@@ -200,6 +200,13 @@ class ContentHash:
     def hexdigest(self) -> str:
         """32 hex digits."""
         return f"{self.total:032x}"
+
+
+def _as_text(column: pa.Array) -> pa.StringArray:
+    """The column; of grouped rows, whose texts are lists, each list as JSON."""
+    if pa.types.is_string(column.type):
+        return column
+    return pa.array([None if v is None else json.dumps(v, ensure_ascii=False) for v in column.to_pylist()], pa.string())
 
 
 def _sum_of_hashes(column: pa.StringArray, seeds: np.ndarray) -> int:

@@ -16,7 +16,7 @@ SCHEMA = pa.schema([
     pa.field("step", pa.int32()),  # 1, 2, 3 ... as in the recipe's process list; 0: reading
     pa.field("op", pa.string()),  # the recipe's name of the step; "read"
     # below_min, above_max, in_reversed_range, not_member, no_number, null_text, duplicate, indexed, emptied,
-    # not_selected, error; of a filter with rules: the rule's stat and below_min or above_max
+    # not_selected, grouped, error; of a filter with rules: the rule's stat and below_min or above_max
     pa.field("reason", pa.string()),
     pa.field("stat", pa.string()),  # the number that was looked at (column of the stats tables); Jaccard: "similarity"
     pa.field("value", pa.float64()),  # its value for this row

@@ -316,7 +316,8 @@ _FIND: dict[str, Callable[[str, Mapping[str, Any]], Pin | None]] = {
     **{kind: _find_words(kind) for kind in WORDS}, "language_model": _find_language_model, "encoder": _find_encoder,
     "sentencepiece": _find_model("sentencepiece", "sentencepiece", ".sp.model"),
     "kenlm": _find_model("kenlm", "kenlm", ".arpa.bin", ".arpa"), "tokenizer": _find_tokenizer,
-    "cutter": _find_cutter, "texts": _find_texts, "trainer": _find_trainer, "evaluation": _find_evaluation, "classifier": _find_classifier,
+    "cutter": _find_cutter, "texts": _find_texts, "trainer": _find_trainer,
+    "evaluation": _find_evaluation, "classifier": _find_classifier,
     "python_lambda": _find_lambda, "python_file": _find_file,
     "word_pieces": _find_pieces, "pythia_tokens": _find_pythia,
 }

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from . import plan, recipe
+from . import copies, plan, recipe
 from .errors import ReadError, RecipeError, TamisError
 from .execute import Progress, Silent, execute
 from .lake.run_lake import run_lake
@@ -82,11 +84,13 @@ class Applied:
 
 
 def apply(
-    process: Sequence[Any], rows: pa.Table | pa.RecordBatch | Sequence[Mapping[str, Any]], engine: str = "local", **recipe_keys: Any
+    process: Sequence[Any], rows: pa.Table | pa.RecordBatch | Sequence[Mapping[str, Any]], engine: str = "local", keep_stats: bool = False,
+    **recipe_keys: Any,
 ) -> Applied:
     """Run a recipe's `process` list over rows in memory: a pyarrow Table, a data frame, or a list of dicts.
 
-    The same path as a run from files, in a temporary folder, with one worker unless `np` says otherwise.
+    The same path as a run from files, in a temporary folder, with one worker unless `np` says otherwise. With `keep_stats`,
+    the table has a column for each number, by its Data-Juicer name, beside those that the rows came with.
 
     >>> apply([{"text_length_filter": {"min_len": 3}}], [{"text": "ab"}, {"text": "abc"}]).table.to_pylist()
     [{'text': 'abc'}]
@@ -109,8 +113,16 @@ def apply(
         manifest = run(words | {"dataset_path": str(source), "export_path": str(out), "export_type": "parquet"})
         kept = pq.read_table([str(out / s["path"]) for s in manifest["shards"]], partitioning=None)
         ledger = pq.read_table(out / "ledger")
-        ids = set(pq.read_table(out / "kept").column(ID).to_pylist())
-        stats = _stats(Place.of(str(out), recipe_keys.get("work_dir")).work, ids)
+        ids = pq.read_table(out / "kept").column(ID)
+        numbers = _numbers(Place.of(str(out), recipe_keys.get("work_dir")).work)
+    numbers = copies.fields_as_numbers(numbers, table, manifest["steps"])
+    if keep_stats:
+        kept = copies.beside(kept, ids, numbers)
+    numbers = numbers.filter(pc.is_valid(numbers.column(POSITION)))
+    stays = pa.array(np.isin(numbers.column(ID).to_numpy(), ids.to_numpy()))
+    numbers = numbers.append_column("kept", stays).rename_columns({POSITION: "row"})
+    first = ["row", "kept"]
+    stats = numbers.select(first + [c for c in numbers.column_names if c not in (*KEY_COLUMNS, *first)])
     return Applied(kept, ledger, stats, manifest)
 
 
@@ -135,18 +147,18 @@ def _table(rows: pa.Table | pa.RecordBatch | Sequence[Mapping[str, Any]]) -> pa.
     return pa.table(columns)
 
 
-def _stats(work: Path, kept: set[int]) -> pa.Table:
-    """All number columns side by side, a line for every row that was read."""
+def _numbers(work: Path) -> pa.Table:
+    """All number columns side by side, a line for every row that was read, in order; rows that a step made of others follow, with no position."""
     whole: pa.Table | None = None
     for folder in sorted([*work.glob("*-rows-*"), *work.glob("*-trim-*")]):
         files = sorted((folder / "stats").glob("part-*.parquet"))
         table = pa.concat_tables([pq.read_table(f) for f in files], promote_options="permissive")
         if whole is None:
-            whole = table.append_column("kept", pa.array([i in kept for i in table.column(ID).to_pylist()], pa.bool_()))
-        else:
-            whole = whole.join(table.drop_columns([c for c in KEY_COLUMNS if c != ID]), ID)
+            whole = table
+        elif new := [c for c in table.column_names if c not in whole.column_names]:
+            whole = whole.join(table.select([ID, *new]), ID, join_type="full outer")
     assert whole is not None
-    return whole.sort_by(POSITION).rename_columns({POSITION: "row"}).drop_columns([c for c in KEY_COLUMNS if c != POSITION])
+    return whole.sort_by(POSITION)
 
 
 __all__ = ["Applied", "apply", "run"]

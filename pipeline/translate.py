@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from . import steps
+from . import data_juicer, steps
 
 EVERYTHING = 10**9  # more broken rows than there are
 SPACES = "spaces"
@@ -78,7 +78,7 @@ def adapt(process: list[Any], compat: str | None, substitutes: dict[str, str], n
 
 def _adapted(number: int, entry: Any, compat: str | None, substitutes: dict[str, str], notes: list[str]) -> Any:
     (op, given), = entry.items() if isinstance(entry, dict) and len(entry) == 1 else ((entry, None),)
-    found = steps.find(op) if isinstance(op, str) else None
+    found = steps.find(op) or steps.find(data_juicer.ALIASES.get(op, "")) if isinstance(op, str) else None
     if found is None or not isinstance(given, dict | None):
         return entry
     if substitutes.get(op) == "skip":
@@ -89,5 +89,5 @@ def _adapted(number: int, entry: Any, compat: str | None, substitutes: dict[str,
         given["tokenization"] = False
         notes.append(f"step {number} ({op}) splits words at spaces instead of by a tokenizer, as substitutes says")
     if compat is not None and "compat" in found.settings:
-        given = {"compat": compat, **given}
+        given = {"compat": compat, **({"verify": False} if "verify" in found.settings else {}), **given}
     return {op: given}

@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 
 from ..base import LENGTH, RATIO, Range, filter
-from ..kernels.codepoints import ALNUM, SPECIAL_CHARACTER, classes, count_class, count_code_points
+from ..kernels.codepoints import ALNUM, ALPHA, SPECIAL_CHARACTER, classes, count_class, count_code_points
 from ..kernels.strings import masked, view
-from .words import refuse_tokenizer
+from .tokens import Counter, counted
 
 
 def _share(text: pa.StringArray, wanted: int) -> pa.DoubleArray:
@@ -14,16 +14,21 @@ def _share(text: pa.StringArray, wanted: int) -> pa.DoubleArray:
     return masked(hits / np.maximum(lengths, 1), text)
 
 
-@filter("alphanumeric_filter", unit=RATIO, keep=Range(min=0.25))
-def alnum_ratio(text: pa.StringArray, *, tokenization: bool = False) -> pa.DoubleArray:
+@filter("alphanumeric_filter", unit=RATIO, keep=Range(min=0.25), resources={"counter": "pythia_tokens"})
+def alnum_ratio(text: pa.StringArray, *, tokenization: bool = False, counter: Counter | None = None) -> pa.DoubleArray:
     """Share of code points in `text` that are letters or digits, as Python's str.isalnum has it.
 
-    Empty: 0.0. Null: null. Cost: one pass. Raises ValueError for `tokenization`.  Source: RedPajama v1.
+    With `tokenization`, letters (str.isalpha) by tokens of Pythia's tokenizer, which may be above 1, as Data-Juicer's
+    `alpha_token_ratio`. Empty: 0.0. Null: null. Cost: one pass; tokens: the tokenizer.  Source: RedPajama v1.
     >>> alnum_ratio(pa.array(["ab--", "", None])).to_pylist()
     [0.5, 0.0, None]
     """
-    refuse_tokenizer(tokenization)
-    return _share(text, ALNUM)
+    if not tokenization:
+        return _share(text, ALNUM)
+    if counter is None:
+        raise ValueError("tokenization: true needs a tokenizer model")
+    hits, _ = count_class(*view(text), classes(), np.uint8(ALPHA))
+    return masked(hits / np.maximum(counted(text, counter).fill_null(0).to_numpy(), 1), text)
 
 
 @filter("special_characters_filter", unit=RATIO, keep=Range(min=0.0, max=0.25))

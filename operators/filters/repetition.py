@@ -5,7 +5,7 @@ import pyarrow as pa
 from ..base import RATIO, Range, filter
 from ..kernels.ngrams import character_repetition, list_repetition
 from ..kernels.strings import list_view, masked, view
-from .words import refuse_tokenizer
+from .words import Pieces, chosen_words
 
 
 @filter("character_repetition_filter", unit=RATIO, keep=Range(min=0.0, max=0.5))
@@ -21,14 +21,17 @@ def char_rep_ratio(text: pa.StringArray, *, rep_len: int = 10) -> pa.DoubleArray
     return masked(character_repetition(*view(text), _positive(rep_len)), text)
 
 
-@filter("word_repetition_filter", unit=RATIO, keep=Range(min=0.0, max=0.5))
-def word_rep_ratio(words: pa.ListArray, *, lang: str = "en", tokenization: bool = False, rep_len: int = 10) -> pa.DoubleArray:
+@filter("word_repetition_filter", unit=RATIO, keep=Range(min=0.0, max=0.5), resources={"cutter": "word_pieces"})
+def word_rep_ratio(
+    words: pa.ListArray, text: pa.StringArray | None = None, *, lang: str = "en", tokenization: bool = False, rep_len: int = 10,
+    cutter: Pieces | None = None,
+) -> pa.DoubleArray:
     """Share of the `rep_len`-grams of words that occur more than once in the text.
 
-    `lang` would choose the tokenizer. Empty: 0.0, as for fewer words than `rep_len`. Null: null. Cost: linear.
-    Raises ValueError for rep_len < 1 and for `tokenization`.  Source: BigScience ROOTS.
+    With `tokenization`, words are the pieces of the SentencePiece model of `lang`. Empty: 0.0, as for fewer words than
+    `rep_len`. Null: null. Cost: linear. Raises ValueError for rep_len < 1.  Source: BigScience ROOTS.
     """
-    refuse_tokenizer(tokenization)
+    words = chosen_words(words, text, cutter, tokenization)
     return masked(list_repetition(*list_view(words), _positive(rep_len)), words)
 
 

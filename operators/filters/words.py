@@ -6,6 +6,7 @@ count), then special characters are stripped from both its ends; words of which 
 
 from functools import cache, lru_cache
 from itertools import combinations
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -17,13 +18,21 @@ from ..kernels.membership import build_set, combine, count_members
 from ..kernels.strings import list_view, lists, masked, view
 
 
-def refuse_tokenizer(tokenization: bool) -> None:
-    """Raise ValueError if `tokenization`: no tokenizer ships, and another one would give other numbers."""
-    if tokenization:
-        raise ValueError(
-            "tokenization: true needs a tokenizer model, which is not part of tamis; leave it out and words are split "
-            "at spaces, tabs and line ends"
-        )
+class Pieces(Protocol):
+    """What cuts text into word pieces."""
+
+    def pieces(self, text: str) -> list[str]:
+        """The pieces of a text."""
+        ...
+
+
+def piecewise(text: pa.StringArray | None, cutter: Pieces | None, tokenization: bool) -> pa.StringArray | None:
+    """Each text as its pieces with a space between any two; None without `tokenization`. Raises ValueError without a model."""
+    if not tokenization:
+        return None
+    if cutter is None or text is None:
+        raise ValueError("tokenization: true needs a tokenizer model (SentencePiece)")
+    return pa.array([None if row is None else " ".join(cutter.pieces(row)) for row in text.to_pylist()], pa.string())
 
 
 @feature
@@ -38,41 +47,46 @@ def words(text: pa.StringArray) -> pa.ListArray:
     return lists(*word_hashes(text), like=text)
 
 
-@filter("words_num_filter", unit=COUNT, keep=Range(min=10))
-def num_words(text: pa.StringArray, *, lang: str = "en", tokenization: bool = False) -> pa.Int64Array:
+@filter("words_num_filter", unit=COUNT, keep=Range(min=10), resources={"cutter": "word_pieces"})
+def num_words(
+    text: pa.StringArray, *, lang: str = "en", tokenization: bool = False, cutter: Pieces | None = None
+) -> pa.Int64Array:
     """Words of `text` that hold more than special characters, case as it is written.
 
-    `lang` would choose the tokenizer. Empty: 0. Null: null. Cost: one pass. Raises ValueError for `tokenization`.
+    With `tokenization`, the pieces of the SentencePiece model of `lang`. Empty: 0. Null: null. Cost: one pass; pieces: the model.
     >>> num_words(pa.array(["a b -- c1", "", None])).to_pylist()
     [3, 0, None]
     """
-    refuse_tokenizer(tokenization)
-    return masked(count_words(*view(text), _word_parts()), text)
+    pieces = piecewise(text, cutter, tokenization)
+    return masked(count_words(*view(text if pieces is None else pieces), _word_parts()), text)
 
 
-@filter("stopwords_filter", unit=RATIO, keep=Range(min=0.3, max=1.0), resources={"stopwords": "stopwords"})
+@filter("stopwords_filter", unit=RATIO, keep=Range(min=0.3, max=1.0),
+        resources={"stopwords": "stopwords", "cutter": "word_pieces"})
 def stopwords_ratio(
-    words: pa.ListArray, *, stopwords: frozenset[str], lang: str = "en", tokenization: bool = False,
+    words: pa.ListArray, text: pa.StringArray | None = None, *, stopwords: frozenset[str], lang: str = "en", tokenization: bool = False,
     stopwords_dir: str | None = None, use_words_aug: bool = False, words_aug_group_sizes: tuple[int, ...] = (2,),
-    words_aug_join_char: str = "",
+    words_aug_join_char: str = "", cutter: Pieces | None = None,
 ) -> pa.DoubleArray:
     """Share of the words that are in `stopwords`: running text has many, lists and spam few.
 
     `lang` and `stopwords_dir` say which list is loaded; here they do nothing. `use_words_aug` counts every group of
     neighbouring words, joined by `words_aug_join_char`, as one word more. Empty: 0.0. Null: null. Cost: one look-up a word.
-    Raises ValueError for `tokenization` and for group sizes below 1.  Source: BigScience ROOTS.
+    With `tokenization`, words are the pieces of a SentencePiece model. Raises ValueError for group sizes below 1.
+    Source: BigScience ROOTS.
     >>> stopwords_ratio(words(pa.array(["The cat", ""])), stopwords=frozenset({"the"})).to_pylist()
     [0.5, 0.0]
     """
-    refuse_tokenizer(tokenization)
+    words = chosen_words(words, text, cutter, tokenization)
     return _share_in(words, stopwords, tuple(words_aug_group_sizes) if use_words_aug else (), words_aug_join_char)
 
 
-@filter("flagged_words_filter", unit=RATIO, keep=Range(min=0.0, max=0.045), resources={"flagged_words": "flagged_words"})
+@filter("flagged_words_filter", unit=RATIO, keep=Range(min=0.0, max=0.045),
+        resources={"flagged_words": "flagged_words", "cutter": "word_pieces"})
 def flagged_words_ratio(
-    words: pa.ListArray, *, flagged_words: frozenset[str], lang: str = "en", tokenization: bool = False,
+    words: pa.ListArray, text: pa.StringArray | None = None, *, flagged_words: frozenset[str], lang: str = "en", tokenization: bool = False,
     flagged_words_dir: str | None = None, use_words_aug: bool = False, words_aug_group_sizes: tuple[int, ...] = (2,),
-    words_aug_join_char: str = "",
+    words_aug_join_char: str = "", cutter: Pieces | None = None,
 ) -> pa.DoubleArray:
     """Share of the words that are in `flagged_words`.
 
@@ -80,8 +94,14 @@ def flagged_words_ratio(
     >>> flagged_words_ratio(words(pa.array(["damn it", ""])), flagged_words=frozenset({"damn"})).to_pylist()
     [0.5, 0.0]
     """
-    refuse_tokenizer(tokenization)
+    words = chosen_words(words, text, cutter, tokenization)
     return _share_in(words, flagged_words, tuple(words_aug_group_sizes) if use_words_aug else (), words_aug_join_char)
+
+
+def chosen_words(words: pa.ListArray, text: pa.StringArray | None, cutter: Pieces | None, tokenization: bool) -> pa.ListArray:
+    """`words`; with `tokenization`, the model's pieces of `text`, lower-cased and stripped like words."""
+    pieces = piecewise(text, cutter, tokenization)
+    return words if pieces is None else lists(*word_hashes(pieces), like=pieces)
 
 
 def _share_in(words: pa.ListArray, listed: frozenset[str], groups: tuple[int, ...], joint: str) -> pa.DoubleArray:

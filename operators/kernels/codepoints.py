@@ -12,7 +12,7 @@ ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)  # positions are unsi
 BLOCK = np.uint64(128)  # bytes that are looked at together for being ASCII
 
 # Bits of the class table.
-ALNUM, SPECIAL_CHARACTER, SPACE, BLANK = 1, 2, 4, 8
+ALNUM, SPECIAL_CHARACTER, SPACE, BLANK, ALPHA = 1, 2, 4, 8, 16
 
 # Bits of the fold table above the lower-cased code point itself (21 bits).
 STRIPPED, SEPARATOR = 21, 22
@@ -33,10 +33,11 @@ def spread(ranges: str) -> np.ndarray:
 
 @cache
 def classes() -> np.ndarray:
-    """uint8[0x110000], bits ALNUM, SPECIAL_CHARACTER, SPACE, BLANK. ALNUM and SPACE are this Python's str.isalnum, isspace."""
+    """uint8[0x110000], bits ALNUM, SPECIAL_CHARACTER, SPACE, BLANK, ALPHA. ALNUM, SPACE, ALPHA: this Python's str.isalnum ..."""
     everything = [chr(code) for code in range(CODE_POINTS)]
     table = np.fromiter(map(str.isalnum, everything), np.uint8, CODE_POINTS) * np.uint8(ALNUM)
     table |= np.fromiter(map(str.isspace, everything), np.uint8, CODE_POINTS) * np.uint8(SPACE)
+    table |= np.fromiter(map(str.isalpha, everything), np.uint8, CODE_POINTS) * np.uint8(ALPHA)
     table |= spread(SPECIAL).astype(np.uint8) * np.uint8(SPECIAL_CHARACTER)
     table |= spread(BLANKS).astype(np.uint8) * np.uint8(BLANK)
     table.flags.writeable = False

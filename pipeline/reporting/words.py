@@ -8,6 +8,7 @@ REASONS = {
     "below_min": "below the minimum", "above_max": "above the maximum", "not_member": "not one of the wanted values",
     "in_reversed_range": "inside the reversed range", "no_number": "no number", "null_text": "no text",
     "duplicate": "duplicate", "emptied": "nothing left", "indexed": "already in the index", "not_selected": "not selected",
+    "grouped": "put into a group",
     "error": "error",
 }
 

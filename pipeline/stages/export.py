@@ -17,6 +17,7 @@ from ..plan import Stage
 from ..recipe import Recipe
 from ..workspace import Place, StageFolder, atomically, write_table
 from .lineage import Lineage, Told, read
+from .ordered import in_order, picks
 
 SHARD_BYTES = 256 << 20  # of a folder export, before compression, unless the recipe says otherwise
 TABLE_ROWS = 1 << 20  # of a ledger or kept file
@@ -37,8 +38,9 @@ def run(
     """The whole stage; answers its record."""
     (place.run / "manifest.json").unlink(missing_ok=True)  # from here on the old one would speak of files that are gone
     hashed = ContentHash(asked.text_keys)
-    shards = _rows(before, parts, asked, place, hashed, told)
-    kept = _tables(place.run / "kept", _kept(before, parts, shards, place.run))
+    wanted = picks(earlier) if asked.compat else None
+    shards = _rows(before, parts, asked, place, hashed, told, wanted)
+    kept = _tables(place.run / "kept", _kept(_keys(before, parts, wanted), shards, place.run))
     ledger = _tables(place.run / "ledger", _ledger(earlier, parts))
     if not place.file:
         configs = {"default": f"data/*.{asked.export_type}"}
@@ -46,8 +48,10 @@ def run(
             configs["ledger"] = "ledger/*.parquet"
         card = dataset_card(asked.project_name, configs, about=_about(asked))
         atomically(place.run / "README.md", lambda tmp: tmp.write_text(card, "utf-8"))
+    born = 0 if wanted is None else hashed.rows - sum(before.rows_of(part) for part in parts)
     return {
         "kind": "export", "fingerprint": stage.fingerprint, "rows": hashed.rows, "content_hash": hashed.hexdigest(),
+        **({"born": born, "rows_in": hashed.rows - born} if born else {}),
         "shards": [_relative(s, place.run) for s in shards], "kept": kept, "ledger": ledger,
     }
 
@@ -56,11 +60,15 @@ def _about(asked: Recipe) -> str:
     return f"Selected by tamis from {', '.join(asked.dataset_path)}. `manifest.json` says how, `report.html` shows it."
 
 
-def _rows(before: Lineage, parts: range, asked: Recipe, place: Place, hashed: ContentHash, told: Told) -> list[Shard]:
-    """Write the rows."""
+def _rows(
+    before: Lineage, parts: range, asked: Recipe, place: Place, hashed: ContentHash, told: Told, wanted: np.ndarray | None
+) -> list[Shard]:
+    """Write the rows; as `wanted` lists their ids, where it is given."""
     pieces = [p for part in parts for p in before.pieces(part)]
-    nothing = pa.schema([*KEY_FIELDS, *((key, pa.string()) for key in asked.text_keys)])
-    schema = corpus.unify([*(pq.read_schema(p) for p in pieces), nothing])
+    found = [pq.read_schema(p) for p in pieces]
+    lists = {f.name for s in found for f in s if pa.types.is_list(f.type)}  # texts of grouped rows
+    nothing = pa.schema([*KEY_FIELDS, *((key, pa.string()) for key in asked.text_keys if key not in lists)])
+    schema = corpus.unify([*found, nothing])
     numbers = _Numbers(before, parts) if asked.keep_stats else None
     # numbers that the data came with, by an earlier run of either tool, make room for ours
     own = [f for f in schema if f.name not in KEY_COLUMNS and not (numbers and numbers.names and f.name == DJ_STATS)]
@@ -68,16 +76,33 @@ def _rows(before: Lineage, parts: range, asked: Recipe, place: Place, hashed: Co
     shard_bytes = asked.export_shard_size or (None if place.file else SHARD_BYTES)
     with Exporter(str(place.file or place.run / "data"), pa.schema(fields), format=None if place.file else asked.export_type,
                   texts=asked.text_keys, shard_bytes=shard_bytes) as out:
-        for part in parts:
-            rows, told_of = 0, numbers.of_part(part) if numbers and numbers.names else None
-            for batch in before.read(part):
-                whole = corpus.conform(batch, schema)
-                hashed.update(whole)
-                rows += len(whole)
-                row = whole.select([f.name for f in own])
-                out.write(row if told_of is None else row.append_column(DJ_STATS, told_of(whole.column(ID).to_numpy())))
-            told({"rows": rows})
+        rows = _conformed(before, parts, schema, numbers if numbers and numbers.names else None, told)
+        for whole in rows if wanted is None else in_order(rows, wanted):
+            hashed.update(whole)
+            out.write(whole.select([f.name for f in fields]))
     return out.shards
+
+
+def _conformed(
+    before: Lineage, parts: range, schema: pa.Schema, numbers: "_Numbers | None", told: Told
+) -> Iterator[pa.RecordBatch]:
+    """All rows that stand, with all of the schema's columns, and their numbers as one more."""
+    for part in parts:
+        rows, told_of = 0, numbers.of_part(part) if numbers else None
+        for batch in before.read(part):
+            whole = corpus.conform(batch, schema)
+            rows += len(whole)
+            if told_of is not None:
+                clear = whole.drop_columns([DJ_STATS]) if DJ_STATS in whole.schema.names else whole
+                whole = clear.append_column(DJ_STATS, told_of(whole.column(ID).to_numpy()))
+            yield whole
+        told({"rows": rows})
+
+
+def _keys(before: Lineage, parts: range, wanted: np.ndarray | None) -> Iterator[pa.RecordBatch]:
+    """The key columns of all exported rows."""
+    rows = (batch for part in parts for batch in before.read(part, []))
+    return rows if wanted is None else in_order(rows, wanted)
 
 
 class _Numbers:
@@ -105,19 +130,18 @@ class _Numbers:
         return numbers
 
 
-def _kept(before: Lineage, parts: range, shards: list[Shard], run: Path) -> Iterator[pa.Table]:
+def _kept(batches: Iterator[pa.RecordBatch], shards: list[Shard], run: Path) -> Iterator[pa.Table]:
     """For each exported row: its key columns, the shard it lies in and its number there."""
     ends = np.cumsum([s.rows for s in shards])
     names = np.array([_relative(s, run)["path"] for s in shards])
     at = 0
-    for part in parts:
-        for batch in before.read(part, []):
-            numbers = np.arange(at, at + len(batch))
-            shard = np.searchsorted(ends, numbers, side="right")
-            row = numbers - np.append(0, ends)[shard]
-            at += len(batch)
-            lies = {"shard": pa.array(names[shard], pa.string()), "row": pa.array(row)}
-            yield pa.table({**{c: batch.column(c) for c in KEY_COLUMNS}, **lies})
+    for batch in batches:
+        numbers = np.arange(at, at + len(batch))
+        shard = np.searchsorted(ends, numbers, side="right")
+        row = numbers - np.append(0, ends)[shard]
+        at += len(batch)
+        lies = {"shard": pa.array(names[shard], pa.string()), "row": pa.array(row)}
+        yield pa.table({**{c: batch.column(c) for c in KEY_COLUMNS}, **lies})
     yield pa.schema([*KEY_FIELDS, ("shard", pa.string()), ("row", pa.int64())]).empty_table()
 
 

@@ -38,6 +38,10 @@ class Lineage:
         """After a stage that wrote rows anew."""
         return replace(self, rows=folder, left=(), numbers=(*self.numbers, *((s, folder, "stats") for s in stats)))
 
+    def after_grouping(self, folder: StageFolder) -> "Lineage":
+        """After a stage that made other rows of them: numbers and vectors were of those before."""
+        return Lineage(folder)
+
     def after_narrow(self, folder: StageFolder) -> "Lineage":
         """After a stage that only sent rows away."""
         return replace(self, left=(*self.left, folder))

@@ -63,7 +63,7 @@ class RowsTask:
         for half_done in self.folder.pieces(part):  # a piece of an attempt that died before its mark
             half_done.unlink()
         batches = _Counted(self._batches(part))
-        writer = _Writer(self.folder, part, self.steps.stats_schema())
+        writer = Writer(self.folder, part, self.steps.stats_schema())
         writer.write(self.steps(batches))
         record = writer.close() | {"rows_in": batches.rows}
         if record["rows_in"] + record["born"] != record["rows_out"] + record["left"]:
@@ -92,7 +92,7 @@ class _Counted:
             yield batch
 
 
-class _Writer:
+class Writer:
     """Streams outcomes into rows, stats and ledger files; a new piece of rows begins where the columns change."""
 
     def __init__(self, folder: StageFolder, part: int, numbers: pa.Schema) -> None:
