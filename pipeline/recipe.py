@@ -178,7 +178,7 @@ def _resolve(words: dict[str, Any], name: str, folder: Path, lines: dict[Any, in
     process = _process(entries, text_keys[0] if text_keys else "text", name, lines, wrong, notes)
     if not values["allow_code"]:
         wrong += [f"{name}{f':{s.line}' if s.line else ''}, step {s.number} ({s.name}): {user_code.WHY}"
-                  for s in process if set(getattr(s.op, "resources", {}).values()) & set(user_code.KINDS)]
+                  for s in process if user_code.asked(s.op.resources, s.settings)]
     if wrong:
         raise RecipeError("\n".join(wrong))
     return _recipe(values, words, name, folder, text_keys, process, notes)

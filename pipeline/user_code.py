@@ -3,7 +3,7 @@
 import ast
 import importlib.util
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,12 @@ KINDS = ("python_lambda", "python_file")
 WHY = "it runs Python code that comes with the recipe, with all the rights that you have; if you trust it, say allow_code: true"
 
 Function = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def asked(resources: Mapping[str, str], settings: Mapping[str, Any]) -> bool:
+    """Whether a step with these resources and settings runs code of the user's."""
+    program = "trainer" in resources.values() and str(settings["model"]).endswith(".py")
+    return program or bool(set(resources.values()) & set(KINDS))
 
 
 def check_lambda(text: str) -> ast.Expression:

@@ -92,14 +92,15 @@ def selector(
 ) -> Callable[[Function], Function]:
     """Mark a function `(pool: Pool, budget: float, *, seed: int, ...) -> Selection`.
 
-    `budget` is in the unit of `pool.cost`. `seed` is given by the engine and is not a setting of its own.
+    `budget` is in the unit of `pool.cost`. `seed` is given by the engine and is no setting of its own; nor is `state`,
+    where a selector that works in rounds keeps them.
     """
 
     def write(function: Function) -> Function:
         parameters = inspect.signature(function, eval_str=True).parameters.values()
         settings = {
             p.name: Setting(p.name, p.annotation, p.default)
-            for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in ("seed", *(resources or {}))
+            for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in ("seed", "state", *(resources or {}))
         }
         function.__selector__ = Selector(name, function, settings, needs, version, dict(resources or {}))  # type: ignore[attr-defined]
         return function

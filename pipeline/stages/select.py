@@ -15,6 +15,7 @@ from ..errors import SelectionError
 from ..ledger import ID
 from ..plan import Stage
 from ..steps import Step
+from ..trainers import SavedRounds
 from ..workspace import StageFolder, read_json, write_json, write_table
 from .embed import matrix
 from .lineage import Lineage, Told, part_numbers, read, texts
@@ -41,7 +42,10 @@ def _choose(stage: Stage, folder: StageFolder, before: Lineage, parts: range, se
     budget = _budget(step, pool)
     op = step.op
     assert isinstance(op, Selector)
-    chosen = op.function(pool, budget, seed=seed, **step.settings, **resources.load(stage.pins[0]))
+    handed = resources.load(stage.pins[0])
+    if "trainer" in op.resources:  # rounds that are done are not done again
+        handed["state"] = SavedRounds(folder.path / "rounds.json")
+    chosen = op.function(pool, budget, seed=seed, **step.settings, **handed)
     _write(step, folder, pool, chosen, budget)
 
 
