@@ -148,9 +148,9 @@ def _emptied(found: list[Copy], gone: list[Copy], trash: Path, run: Path, yes: b
     out.print(f"\n{len(gone):,} of {len(found):,} tables deleted for good, {size(sum(c.bytes for c in gone))}.")
     parents = sorted({c.parent for c in gone if c.parent})
     if parents:
-        more = f" and {len(parents) - _SHOWN:,} more" if len(parents) > _SHOWN else ""
+        more = f" and {len(parents) - 5:,} more (plan keeps them)" if len(parents) > 5 else ""
         out.print(f"They come back from their parents only (tamis lake restore TABLE --run {run}): as long as you may want them, "
-                  f"do not change {', '.join(parents[:_SHOWN])}{more}.", markup=False)
+                  f"do not change {', '.join(parents[:5])}{more}.", markup=False)
 
 
 @app.command("report")

@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import StaleError
 from .restore import rebuilt, remove_below, within
 from .settings import Settings
-from .trash import Entry, entries, locked, note
+from .trash import Entry, entries, locked, move, note
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,8 @@ def empty(root: Path, settings: Settings, told: Callable[[Copy, str], None]) -> 
     gone = []
     with locked(trash):
         for copy in copies(trash):
-            why = _needed(copy, root, settings)
+            why = _needed(copy, root, settings) or _delete(copy)
             if not why:
-                _delete(copy)
                 gone.append(copy)
             told(copy, why)
     return gone
@@ -73,13 +72,17 @@ def _needed(copy: Copy, root: Path, settings: Settings) -> str:
     return ""
 
 
-def _delete(copy: Copy) -> None:
+def _delete(copy: Copy) -> str:
+    """Delete a copy; answers why it could not be, or ""."""
     entry = copy.entry
-    if entry.emptied.exists():
-        shutil.rmtree(entry.emptied)
-    moved = entry.moved()
-    if moved is not None:
-        entry.emptied.mkdir()
-        moved.rename(entry.emptied / moved.name)
-        note(entry.path.parent, "emptied", copy.table, entry)
-        shutil.rmtree(entry.emptied)
+    try:
+        if entry.emptied.exists():
+            shutil.rmtree(entry.emptied)
+        moved = entry.moved()
+        if moved is not None:
+            move(moved, entry.emptied / moved.name)
+            note(entry.path.parent, "emptied", copy.table, entry)
+            shutil.rmtree(entry.emptied)
+    except (OSError, StaleError) as e:
+        return f"cannot be deleted ({e})"
+    return ""

@@ -60,7 +60,7 @@ class Entry:
 
     def moved(self) -> Path | None:
         """The moved table, or None where it has not been moved, or has been taken back."""
-        there = list(self.table.iterdir()) if self.table.is_dir() else []
+        there = list(self.table.iterdir()) if self.table.is_dir() and not self.table.is_symlink() else []
         return there[0] if there else None
 
     @property
@@ -76,8 +76,8 @@ class Entry:
 
 
 def entries(trash: Path) -> list[Entry]:
-    """All entries with a way back, by name."""
-    found = sorted(p for p in trash.iterdir() if p.is_dir()) if trash.is_dir() else []
+    """All entries with a way back, by name. Links lead to what is not ours to move or delete: they are none."""
+    found = sorted(p for p in trash.iterdir() if p.is_dir() and not p.is_symlink()) if trash.is_dir() else []
     return [Entry(p) for p in found if (p / "restore.json").is_file()]
 
 

@@ -22,6 +22,7 @@ from tamis.operators.lake.rebuild import differing
 from tamis.pipeline.errors import RecipeError, StaleError
 from tamis.pipeline.execute import Silent
 from tamis.pipeline.lake import apply_plan, graph
+from tamis.pipeline.lake import restore as restoring
 from tamis.pipeline.lake.finding import find
 from tamis.pipeline.lake.inspect_table import inspect
 from tamis.pipeline.lake.restore import restore
@@ -207,6 +208,54 @@ def test_a_kill_between_any_two_steps_loses_nothing(tmp_path: Path) -> None:
     assert not (lake / "part.parquet").exists()
     assert until_done("restore") > 2
     assert pq.read_table(lake / "part.parquet").equals(table.slice(5, 20))
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("writer", [write_csv, _jsonl, _delta, _hive], ids=["csv", "jsonl", "delta", "hive"])
+def test_an_end_between_any_two_steps_loses_nothing_of_other_formats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: Any
+) -> None:
+    """The steps of the test above, ended by an exception that nobody catches."""
+    lake, made = tmp_path / "lake", plain_lake()
+    write(Lake({n: made.tables[n] for n in ("all", "part")}), lake, 3, writer)
+    told, plan = planned(lake, tmp_path / "run", "storage_price=1000")
+    (name,) = [d["table"] for d in plan["delete"]]
+    before = {p.relative_to(lake / name): p.read_bytes() for p in (lake / name, *(lake / name).rglob("*")) if p.is_file()}
+    steps = [(apply_plan, n) for n in ("note", "atomically", "write_json", "move")]
+    steps += [(restoring, n) for n in ("write_table_again", "move", "mark_restored")]
+
+    def until_done(what: Any) -> int:
+        for step in range(1, 40):
+            count = [0]
+
+            def deadly(inner: Any, count: list[int] = count, step: int = step) -> Any:
+                def outer(*args: Any, **kwargs: Any) -> Any:
+                    count[0] += 1
+                    if count[0] == step:
+                        raise Killed
+                    return inner(*args, **kwargs)
+                return outer
+
+            with monkeypatch.context() as patch:
+                for module, function in steps:
+                    patch.setattr(module, function, deadly(getattr(module, function)))
+                try:
+                    what()
+                    return step
+                except Killed:
+                    here = [p for p in (lake / name, *(lake / ".tamis-trash").glob(f"*/table/{name}")) if p.exists()]
+                    assert any(all((p / f).is_file() and (p / f).read_bytes() == data for f, data in before.items()) for p in here), step
+                except RecipeError as e:
+                    assert "restored already" in str(e)  # the kill came after the last step
+                    return step
+        raise AssertionError("never finished")
+
+    assert until_done(lambda: applied(told)) > 3 and not (lake / name).exists()
+    assert until_done(lambda: restore(lake.resolve(), name, told.settings)) > 2 and (lake / name).exists()
+    assert [d["table"] for d in planned(lake, tmp_path / "again", "storage_price=1000")[1]["delete"]] == [name]
 
 
 def pair(tmp_path: Path) -> tuple[Path, Asked]:

@@ -14,17 +14,15 @@ from typer.testing import CliRunner
 
 from tamis.operators.lake.containment import contained_tables
 from tamis.pipeline import plan, recipe
-from tamis.pipeline.cli import app
-from tamis.pipeline.engines.spark import SparkEngine
+from tamis.pipeline.cli import app, main
 from tamis.pipeline.errors import RecipeError
 from tamis.pipeline.execute import Silent
 from tamis.pipeline.lake.cli import app as lake_app
 from tamis.pipeline.lake.graph import Graph
 from tamis.pipeline.lake.picture import families
-from tamis.pipeline.lake.scan import scan
-from tamis.pipeline.lake.settings import STEP, Settings
+from tamis.pipeline.lake.run_lake import asked_of, scan_lake
+from tamis.pipeline.lake.settings import STEP
 from tamis.pipeline.run import run
-from tamis.pipeline.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
 
@@ -142,14 +140,76 @@ def test_a_report_escapes_what_the_lake_is_called(tmp_path: Path, monkeypatch: p
     assert "<script>" not in page and "<b>" not in page and "&lt;script&gt;" in page
 
 
+def complaint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    """Exit code and what stands on standard error, of the console command."""
+    monkeypatch.setattr("sys.argv", ["tamis", "lake", *words])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0), " ".join(capsys.readouterr().err.split())
+
+
+def test_errors_bear_titles_that_fit(lake: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def said(*words: str) -> tuple[int, str]:
+        return complaint(monkeypatch, capsys, *words)
+
+    code, told = said("plan", "nowhere")
+    assert code == 2 and told.startswith("This cannot be done: nowhere: no lake has been scanned there")
+    assert said("scan", "nowhere")[1].startswith("This cannot be done: nowhere: there is no such folder")
+    call("lake", "scan", "lake.yaml")
+    assert said("apply")[1].startswith("This cannot be done: outputs/lake: there is no plan")
+    call("lake", "plan")
+    (lake / "cities_names.csv").touch()
+    code, told = said("apply")
+    assert code == 1 and told.startswith("Stopped: cities_names.csv: has changed since the lake was scanned")
+    assert said("restore", "cities_names.csv")[1].startswith("This cannot be done: cities_names.csv: no such table is in the trash")
+    Path("lake.yaml").write_text("dataset_path: data/lake\nprocess: [{table_containment_deduplicator: {epsilon: 2.0}}]\n")
+    assert said("scan", "lake.yaml")[1].startswith("The recipe cannot be run: table_containment_deduplicator: epsilon lies between")
+
+
+def test_what_a_scan_decides_is_not_set_by_a_plan(lake: Path) -> None:
+    for words in (["scan", str(lake), "--set", "tolerence=0.3"], ["scan", str(lake), "--set", "nonsense=1"]):
+        done = CliRunner().invoke(app, ["lake", *words])
+        assert isinstance(done.exception, RecipeError) and "there is no such setting" in str(done.exception)
+    call("lake", "scan", "lake.yaml")
+    for setting in ("tolerance=0.3", "missing_values=empty", "seed=3", "trash=_bin"):
+        done = CliRunner().invoke(app, ["lake", "plan", "--set", setting])
+        assert isinstance(done.exception, RecipeError) and f"another {setting.partition('=')[0]}: scan again" in str(done.exception)
+    call("lake", "plan", "--set", "storage_price=99")
+
+
+def test_a_plan_of_a_lake_that_has_been_cleaned_says_so(lake: Path) -> None:
+    call("lake", "scan", "lake.yaml")
+    assert "left the lake" not in call("lake", "plan")
+    call("lake", "apply")
+    assert "4 of these tables have left the lake since it was scanned" in call("lake", "plan")
+
+
+def test_a_certificate_records_what_was_cast(lake: Path) -> None:
+    call("lake", "scan", "lake.yaml")
+    told = [json.loads(x) for x in Path("outputs/lake/certificates.jsonl").read_text("utf-8").splitlines()]
+    casts = {(c["parent"], c["child"]): c["casts"] for c in told}
+    assert casts["orders.jsonl", "orders_small.csv"] == {"order": ["int64", "string"], "price": ["double", "string"]}
+    assert casts["cities.csv", "cities_eu.csv"] == {}
+
+
+def shards(work: Path) -> dict[str, bytes]:
+    return {p.relative_to(work).as_posix(): p.read_bytes() for p in work.rglob("*") if p.suffix == ".arrow" or p.parent.name == "done"}
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java")
-def test_spark_finds_the_same(tmp_path: Path) -> None:
-    made = plant(4, bases=1, rows=30)
+def test_one_body_on_both_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`engine: spark` and nothing else: every run of hashes, every answer of the anti-joins, every edge is the same to the byte."""
+    made = plant(4, bases=1, rows=60)
     write(made, tmp_path / "lake", 4)
-    engine = SparkEngine("local[2]", 2)
-    try:
-        told = scan((tmp_path / "lake").resolve(), Settings.of(), Workspace(tmp_path / "work"), engine, Silent())
-    finally:
-        engine.close()
-    names = [t.name.removesuffix(".parquet") for t in told.tables]
-    assert {(names[p], names[c]) for p, c in zip(told.parent, told.child, strict=True)} == set(contained_tables(made.tables))
+    monkeypatch.setattr("tamis.pipeline.lake.jobs.PART_ROWS", 300)
+    monkeypatch.setattr("tamis.pipeline.lake.joins.PART_ROWS", 20_000)
+    runs = {}
+    for engine, more in (("local", ["np=1"]), ("spark", ["engine=spark", "spark_master=local[2]"])):
+        found = scan_lake(asked_of(str(tmp_path / "lake"), str(tmp_path / engine), more), Silent())
+        runs[engine] = found, shards(tmp_path / engine), (tmp_path / engine / "edges.parquet").read_bytes()
+    one, two = runs["local"], runs["spark"]
+    assert one[1] == two[1] and sum(name.endswith(".arrow") for name in one[1]) > 4
+    assert one[2] == two[2] and one[0].fingerprint == two[0].fingerprint
+    names = [t.removesuffix(".parquet") for t in two[0].names]
+    assert {(names[p], names[c]) for p, c in zip(two[0].parent, two[0].child, strict=True)} == set(contained_tables(made.tables))

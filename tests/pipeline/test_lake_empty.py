@@ -131,6 +131,27 @@ def test_a_kill_leaves_a_copy_whole_or_gone(trashed: tuple[Path, Asked], monkeyp
         assert pq.read_table(lake / name).equals(content)
 
 
+@pytest.mark.parametrize("link", ["entry", "table", "emptied"])
+def test_links_in_the_trash_lead_nowhere(trashed: tuple[Path, Asked], tmp_path: Path, link: str) -> None:
+    lake, told = trashed
+    entry = next(c.entry for c in copies(lake / ".tamis-trash") if c.table == "part.parquet")
+    outside = tmp_path / "outside"
+    if link == "entry":
+        entry.path.rename(outside)
+        entry.path.symlink_to(outside)
+    else:
+        outside.mkdir()
+        (outside / "part.parquet").write_text("precious")
+        if link == "table":
+            shutil.rmtree(entry.table)
+        (entry.path / link).symlink_to(outside)
+    call("empty", str(told.run), "--yes")
+    assert len([p for p in outside.rglob("part.parquet") if p.is_file()]) == 1
+    if link == "table":
+        with pytest.raises(StaleError, match="its copy in the trash is gone"):
+            restore(lake, "part.parquet", told.settings, from_trash=True)
+
+
 def test_who_moves_tables_is_not_disturbed(trashed: tuple[Path, Asked]) -> None:
     lake, told = trashed
     with locked(lake / ".tamis-trash"), pytest.raises(StaleError, match="another run is moving tables"):
