@@ -7,7 +7,20 @@ from . import groups
 from .base import Kind, Operator
 from .dedup import exact, hamming, minhash, passages, urls
 from .embed import sentence
-from .filters import characters, decontamination, fields, gopher, language, lines, perplexity, quality_model, repetition, tokens, web_pages, words
+from .filters import (
+    characters,
+    decontamination,
+    fields,
+    gopher,
+    language,
+    lines,
+    perplexity,
+    quality_model,
+    repetition,
+    tokens,
+    web_pages,
+    words,
+)
 from .lake import containment
 from .mappers import (
     chinese,
@@ -18,6 +31,7 @@ from .mappers import (
     punctuation,
     redaction,
     replacing,
+    segmentation,
     sentences,
     source_code,
     tables,
@@ -25,15 +39,16 @@ from .mappers import (
     user_code,
     verified_pii,
     web_lines,
+    web_text,
 )
 from .mappers import decontamination as decontamination_mapper
 from .mappers import words as word_mappers
 
 FILES: tuple[ModuleType, ...] = (
     unicode_form, personal_data, replacing, redaction, punctuation, word_mappers, sentences, tables, latex, markup, source_code,
-    chinese, chunks, web_lines, verified_pii, decontamination_mapper, user_code, fields, tokens, language, perplexity,
-    characters, words, lines, repetition, gopher, web_pages, decontamination, quality_model, exact, hamming, minhash, urls, passages, sentence,
-    groups, containment,
+    chinese, chunks, web_text, segmentation, web_lines, verified_pii, decontamination_mapper, user_code, fields, tokens, language,
+    perplexity, characters, words, lines, repetition, gopher, web_pages, decontamination, quality_model, exact, hamming, minhash,
+    urls, passages, sentence, groups, containment,
 )
 
 

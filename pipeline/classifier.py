@@ -159,7 +159,7 @@ def _numbers() -> Any:
 
 def _write(model: LinearModel, facts: dict[str, Any], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    _numbers().numpy.save_file({"idf": model.idf, "weights": model.weights}, out / NUMBERS)
+    (out / NUMBERS).write_bytes(_numbers().numpy.save({"idf": model.idf, "weights": model.weights}))
     (out / FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
 
 

@@ -180,8 +180,15 @@ def _check_columns(recipe: Recipe, schema: pa.Schema) -> None:
         embedded = embedded or step.kind == "embedder"
         numbers += [s for s in step.stats if s not in ("lang", getattr(step.op, "note", None))]
         numbers += ["num_embedding_tokens"] if step.kind == "embedder" else []
+        schema = _with_added(schema, step)
     if wrong:
         raise RecipeError("\n".join(wrong))
+
+
+def _with_added(schema: pa.Schema, step: Step) -> pa.Schema:
+    """The columns after a step: a mapper's `field_name` is one more, of text."""
+    name = step.settings.get("field_name") if step.kind == "mapper" else None
+    return schema if name is None or name in schema.names else schema.append(pa.field(name, pa.string()))
 
 
 def _missing_columns(step: Step, schema: pa.Schema) -> Iterator[str]:
