@@ -108,7 +108,8 @@ def main() -> None:
             own, right = next(t["seconds"] for t in told["timing"] if t["stage"] == 2), told["rows_out"] == stay(asked.rows)
             wrong |= not right
             size = corpus.stat().st_size / 1e6
-            print(f"| {case} | {told['rows_in']:,} | {size:.0f} | {seconds:.1f} | {own:.1f} | {peak / 1e6:,.0f} | {told['rows_out']:,} | {'yes' if right else f'NO: {stay(asked.rows):,}'} |", flush=True)
+            print(f"| {case} | {told['rows_in']:,} | {size:.0f} | {seconds:.1f} | {own:.1f} | {peak / 1e6:,.0f} "
+                  f"| {told['rows_out']:,} | {'yes' if right else f'NO: {stay(asked.rows):,}'} |", flush=True)
     sys.exit(wrong)
 
 
