@@ -17,7 +17,7 @@ from ..operators import catalog as operators
 from ..operators.base import Operator
 from ..selectors import catalog as selectors
 from . import steps
-from .engines.base import Counts
+from .engines.base import Counts, Tasks
 from .errors import RecipeError, did_you_mean
 from .execute import Progress as Watcher
 from .execute import Silent
@@ -70,6 +70,11 @@ class _Bars:
             self.bars.update(self.task, total=2 * (task.total or 1) - 1)
         self.bars.update(self.task, advance=share, told=f"{self.rows:,} rows, {speed:,.0f}/s")
 
+    def tasks(self, now: Tasks) -> None:
+        """How a remote engine's job goes: shown in place of the speed, until the next part is done."""
+        if self.task is not None:
+            self.bars.update(self.task, told=f"{self.rows:,} rows; {in_tasks(now)}")
+
     def end(self, stage: Stage, record: Mapping[str, Any], seconds: float, reused: bool) -> None:
         assert self.task is not None
         total = self.bars.tasks[self.task].total or 1
@@ -92,8 +97,20 @@ class _Lines:
             told = f"part {number} of {self.parts}" + (f", pass {again}" if again > 1 else "")
             self.console.print(f"{self.stage}  {told}", markup=False)
 
+    def tasks(self, now: Tasks) -> None:
+        """How a remote engine's job goes."""
+        if time.perf_counter() - self.last > _PLAIN_EVERY:
+            self.last = time.perf_counter()
+            self.console.print(f"{self.stage}  {in_tasks(now)}", markup=False)
+
     def end(self, stage: Stage, record: Mapping[str, Any], seconds: float, reused: bool) -> None:
         self.console.print(f"{self.stage}  {told(record, reused)}  {seconds:.1f} s", markup=False)
+
+
+def in_tasks(now: Tasks) -> str:
+    """`3 of 17 tasks, 2 running`."""
+    failed = f", {now.failed} again" if now.failed else ""
+    return f"{now.done:,} of {now.whole:,} tasks, {now.running} running{failed}"
 
 
 def told(record: Mapping[str, Any], reused: bool) -> str:

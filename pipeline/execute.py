@@ -54,6 +54,7 @@ def execute(planned: Plan, progress: Progress, upto: int | None = None, patience
     place = Place.of(planned.recipe.export_path, planned.recipe.work_dir)
     workspace = Workspace(place.work)
     with workspace.lock(patience=patience), hold.held(planned), closing(engine_for(planned.recipe)) as engine:
+        engine.watch = getattr(progress, "tasks", None)
         lineage: Lineage | None = None
         records: list[Mapping[str, Any]] = []
         timing: list[Mapping[str, Any]] = []
@@ -131,7 +132,8 @@ def _do(
         done = rows.run(stage, folder, before, engine, planned.splits, told, asked)
     elif stage.kind == "export":
         assert before is not None
-        engine.close()  # what follows streams in this process; idle workers would only hold memory
+        if not engine.remote:
+            engine.close()  # what follows streams in this process; idle workers would only hold memory
         return folder.finish(export.run(stage, before, folders[: stage.index - 1], parts, asked, place, told))
     else:
         assert before is not None

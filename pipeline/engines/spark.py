@@ -142,7 +142,7 @@ class SparkEngine:
         except PySparkRuntimeError as e:
             raise TamisError(f"Spark did not start: {e}") from e
         except _spark_errors() as e:
-            raise TamisError(f"Spark did not start with master {master}: {str(in_our_words(e))}") from None
+            raise TamisError(f"Spark did not start with master {master}: {in_our_words(e)!s}") from None
 
     def close(self) -> None:
         """Stop the session, if it is the engine's own."""

@@ -117,7 +117,7 @@ class TakeBody:
                 error = first[3].as_py().decode()
             else:
                 with _Located(_named(self.take, target)) as kept:
-                    counts = self.take(target, _tables(blocks))
+                    counts = self.take(target, _tables(blocks))  # noqa: B031 (of this target, and once)
                 error = kept.error
             yield _answered(target, counts, error)
 

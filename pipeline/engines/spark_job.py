@@ -139,14 +139,15 @@ def in_our_words(error: BaseException) -> TamisError:
     text = str(error)
     if "ExecutorLostFailure" in text or "worker exited unexpectedly" in text or "MEMORY_LIMIT" in text:
         why = re.search(r"(?:Reason: |SparkException: )([^\n]+)", text)
-        return LostWorkerError(f"Spark lost workers until it gave up ({why.group(1).strip() if why else 'most likely for lack of memory'}). "
-                               "What is finished is kept: run again to go on from here, with more memory an executor or fewer cores in it")
+        what = why.group(1).strip() if why else "most likely for lack of memory"
+        return LostWorkerError(f"Spark lost workers until it gave up ({what}). What is finished is kept: "
+                               "run again to go on from here, with more memory an executor or fewer cores in it")
     trace = text.partition("Traceback (most recent call last):")[2]
     if not trace:
         line = next((line.strip() for line in text.splitlines() if "Exception" in line or "rror" in line), text.strip()[:300])
         return TamisError(f"the Spark job failed: {line}")
     notes = [line.removeprefix("tamis: ") for line in trace.splitlines() if line.startswith("tamis: ")]
-    frames = re.findall(r'File "([^"]+)", line (\d+), in (\w+)', trace)
+    frames = re.findall(r'File "([^"]+)", line (\d+), in (\S+)', trace)
     raised = [line for line in trace.splitlines() if re.match(r"[\w.]+(?:Error|Exception|Interrupt|Exit|Warning)\b", line)]
     at = f" ({frames[-1][0]}:{frames[-1][1]}, in {frames[-1][2]})" if frames else ""
     where = f"{', '.join(notes)}: " if notes else ""

@@ -80,19 +80,23 @@ class TwinsTask:
 
     def __call__(self, number: int) -> Counts:
         """Write (row, first) for each such text."""
-        table = self.corpus.keyed("twins", *self.ranges[number])
-        same = edges.grouped(table["key"], np.arange(len(table["key"]))) if table else None
-        rows, firsts = np.empty(0, np.int64), np.empty(0, np.int64)
-        if same is not None and len(same):
-            order = same.rows  # by key; the other half of the digest decides, then the smallest row
-            key, check, row = table["key"][order], table["check"][order], table["row"][order]
-            order = np.lexsort((row, check, key))
-            key, check, row = key[order], check[order], row[order]
-            fresh = np.append(True, (key[1:] != key[:-1]) | (check[1:] != check[:-1]))
-            first = row[np.flatnonzero(fresh)[np.cumsum(fresh) - 1]]
-            rows, firsts = row[~fresh], first[~fresh]
+        rows, firsts = same_texts(self.corpus.keyed("twins", *self.ranges[number]))
         write_arrow(self.corpus.folder.file("same", number, "arrow"), pa.table({"row": rows, "first": firsts}))
         return {"rows": len(rows)}
+
+
+def same_texts(table: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """(row, first) int64: the rows of a table of digests (key, check) that have the digest of an earlier row, and that row."""
+    same = edges.grouped(table["key"], np.arange(len(table["key"]))) if table else None
+    if same is None or not len(same):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    order = same.rows  # by key; the other half of the digest decides, then the smallest row
+    key, check, row = table["key"][order], table["check"][order], table["row"][order]
+    order = np.lexsort((row, check, key))
+    key, check, row = key[order], check[order], row[order]
+    fresh = np.append(True, (key[1:] != key[:-1]) | (check[1:] != check[:-1]))
+    first = row[np.flatnonzero(fresh)[np.cumsum(fresh) - 1]]
+    return row[~fresh], first[~fresh]
 
 
 def firsts(corpus: Corpus, engine: Engine) -> np.ndarray:

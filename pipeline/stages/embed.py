@@ -41,6 +41,8 @@ class EmbedTask:
     pins: tuple[Pin, ...]
     pieces: tuple[tuple[int, int, float], ...]
 
+    asks_a_model = True
+
     def __call__(self, number: int) -> Counts:
         """Do the piece, unless it is done."""
         part, piece, share = self.pieces[number]
@@ -80,17 +82,21 @@ def piece_file(folder: StageFolder, part: int, piece: int) -> Path:
     return folder.path / "pieces" / f"part-{part:05d}-{piece:05d}.parquet"
 
 
-def _join(folder: StageFolder, part: int, pieces: int) -> Counts:
-    """The pieces of a part as one file, and the part's record."""
-    known = folder.part_record(part)
-    files = [piece_file(folder, part, piece) for piece in range(pieces)]
-    if known is None:
-        table = pa.concat_tables([read_table(file) for file in files])
-        write_narrow(folder, "vectors", part, table)
-        known = folder.finish_part(part, {"rows_in": len(table), "rows_out": len(table), "left": 0, "by": {}})
-    for file in files:
-        file.unlink(missing_ok=True)
-    return known
+@dataclass(frozen=True)
+class JoinTask:
+    """Makes one file of the pieces of a part; answers the part's record. `counts`: part -> its pieces."""
+
+    folder: StageFolder
+    counts: dict[int, int]
+
+    def __call__(self, part: int) -> Counts:
+        """Do the part, unless it is done."""
+        return self.folder.part_record(part) or self._do(part)
+
+    def _do(self, part: int) -> Counts:
+        table = pa.concat_tables([read_table(piece_file(self.folder, part, piece)) for piece in range(self.counts[part])])
+        write_narrow(self.folder, "vectors", part, table)
+        return self.folder.finish_part(part, {"rows_in": len(table), "rows_out": len(table), "left": 0, "by": {}})
 
 
 def half(vectors: pa.FixedSizeListArray) -> pa.FixedSizeListArray:
@@ -115,5 +121,8 @@ def run(
         for part in parts if folder.part_record(part) is None for k in range(counts[part])
     )
     engine.map(EmbedTask(folder, before, stage.steps[0], stage.pins[0], pieces), range(len(pieces)), told)
-    records = [_join(folder, part, counts[part]) for part in parts]
+    records = engine.map(JoinTask(folder, counts), parts, lambda _: None)
+    for part, pieces_of in counts.items():
+        for piece in range(pieces_of):  # only now: a second attempt at joining them may still have been reading
+            piece_file(folder, part, piece).unlink(missing_ok=True)
     return {"records": records, "facts": {stage.steps[0].number: {"model": stage.pins[0][0].describe()}}}

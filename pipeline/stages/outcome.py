@@ -52,19 +52,24 @@ def write(
     leaves, stays = together[kept != together], kept[kept != together]
     similarity = np.full(len(leaves), np.nan)
     if likeness is not None:
-        similarity = _similarity(linked, first[leaves].astype(np.int64), first[stays].astype(np.int64), likeness)
+        similarity = likeness_of(linked, first[leaves].astype(np.int64), first[stays].astype(np.int64), likeness)
     _write_decisions(corpus, step, (ids, leaves, stays), similarity, known, likeness is not None)
 
 
 def _kept(corpus: Corpus, step: Step, rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """int64[m]: the place in `rows` (ascending) of the row that stays for each of them."""
-    rule = step.extra["keep"]
-    needs = {"longest": ("length", "length"), "best": ("score", "score"), "oldest": ("date", "score")}
-    by = {name: corpus.column(column)[rows] for name, column in [needs[rule]]} if rule in needs else {}
+    rule, by = keeping(step, lambda name: corpus.column(name)[rows])
     return keep.kept(np.searchsorted(rows, labels), rule=rule, **by)
 
 
-def _similarity(linked: edges.Edges, leaves: np.ndarray, stays: np.ndarray, likeness: Likeness) -> np.ndarray:
+def keeping(step: Step, column: Callable[[str], np.ndarray]) -> tuple[Any, dict[str, np.ndarray]]:
+    """The keep rule and what it chooses by, of the rows' own columns."""
+    rule = step.extra["keep"]
+    needs = {"longest": ("length", "length"), "best": ("score", "score"), "oldest": ("date", "score")}
+    return rule, {name: column(held) for name, held in [needs[rule]]} if rule in needs else {}
+
+
+def likeness_of(linked: edges.Edges, leaves: np.ndarray, stays: np.ndarray, likeness: Likeness) -> np.ndarray:
     """float64[m]: of each row that leaves to the row that stays: 1 for one text, else from their edge, else worked out."""
     a, b = np.minimum(leaves, stays), np.maximum(leaves, stays)
     found = np.ones(len(a))
@@ -88,24 +93,27 @@ def _write_decisions(
     verified: bool,
 ) -> None:
     ids, leaves, stays = rows
-    bits = step.settings.get("hamming_distance")
-    threshold = float(step.settings.get("jaccard_threshold", 1.0)) if bits is None else 1.0 - bits / 64
     cuts, bound = np.searchsorted(leaves, corpus.starts), _bound(step, verified)
 
     def groups(path: Any) -> None:
         with pq.ParquetWriter(path, DECISION, compression="zstd", compression_level=1) as writer:
             for part, (low, high) in enumerate(pairwise(cuts.tolist())):
-                value = similarity[low:high]
-                note = pc.if_else(pa.array(value < threshold), CHAINED, pa.scalar(None, pa.string()))
-                table = decisions(
-                    ids[leaves[low:high]], reason="duplicate", stat="similarity", value=value, kept_id=ids[stays[low:high]],
-                    bound=bound, note=note,
-                )
+                table = decided(step, ids[leaves[low:high]], ids[stays[low:high]], similarity[low:high], verified)
                 indexed = known.between(int(corpus.starts[part]), int(corpus.starts[part + 1]), ids, bound)
                 table = pa.concat_tables([table, indexed]).sort_by(ID) if len(indexed) else table
                 writer.write_table(table, row_group_size=max(len(table), 1))
 
     atomically(corpus.folder.path / "decisions.parquet", groups)
+
+
+def decided(step: Step, ids: np.ndarray, kept: np.ndarray, similarity: np.ndarray, verified: bool) -> pa.Table:
+    """A line for each of `ids`, which leave for `kept`."""
+    bits = step.settings.get("hamming_distance")
+    threshold = float(step.settings.get("jaccard_threshold", 1.0)) if bits is None else 1.0 - bits / 64
+    note = pc.if_else(pa.array(similarity < threshold), CHAINED, pa.scalar(None, pa.string()))
+    return decisions(
+        ids, reason="duplicate", stat="similarity", value=similarity, kept_id=kept, bound=_bound(step, verified), note=note
+    )
 
 
 def _bound(step: Step, verified: bool) -> str:

@@ -74,11 +74,15 @@ def expected(step: Step) -> dict[str, Any]:
 def measured(drawn: Sample, held: Sets, labels: np.ndarray, told: Mapping[str, Any]) -> dict[str, Any]:
     """Of the sampled pairs that are alike: how many, the share that ended in one cluster, and the share expected."""
     a, b = np.searchsorted(held.rows, drawn.a), np.searchsorted(held.rows, drawn.b)
-    likeness = similarities(*held.lists, a, b)
+    return of_likeness(similarities(*held.lists, a, b), labels[drawn.a] == labels[drawn.b], told)
+
+
+def of_likeness(likeness: np.ndarray, in_one: np.ndarray, told: Mapping[str, Any]) -> dict[str, Any]:
+    """As of `measured`, for pairs of which it is known how alike they are and whether they ended in one cluster."""
     alike = likeness >= told["threshold"]
     if not alike.any():
         return {"sampled_pairs": 0}
-    s, together = likeness[alike], labels[drawn.a[alike]] == labels[drawn.b[alike]]
+    s, together = likeness[alike], in_one[alike]
     chance = 1.0 - (1.0 - s ** told["rows"]) ** told["bands"]
     return {"sampled_pairs": len(s), "measured_recall": round(float(np.average(together, weights=1 / s)), 6),
             "expected_of_sample": round(float(np.average(chance, weights=1 / s)), 6)}

@@ -59,13 +59,20 @@ class RowsTask:
         known = self.folder.part_record(part)
         return known if known is not None else self._do(part)
 
+    def place(self, part: int) -> str:
+        """What a part is, for messages."""
+        return f"part {part}" + (f" ({self.splits[part].source})" if self.splits else "")
+
     def _do(self, part: int) -> dict[str, Any]:
-        for half_done in self.folder.pieces(part):  # a piece of an attempt that died before its mark
-            half_done.unlink()
         batches = _Counted(self._batches(part))
         writer = Writer(self.folder, part, self.steps.stats_schema())
         writer.write(self.steps(batches))
         record = writer.close() | {"rows_in": batches.rows}
+        # Another attempt at this part, dead or still at work elsewhere, writes the same pieces under the same names; only one
+        # that died with smaller batches has left more of them.
+        for number, left_over in enumerate(self.folder.pieces(part)):
+            if number >= record["pieces"]:
+                left_over.unlink(missing_ok=True)
         if record["rows_in"] + record["born"] != record["rows_out"] + record["left"]:
             told = f"{record['rows_in']} rows in, {record['born']} more, {record['rows_out']} out, {record['left']} in the ledger"
             raise LostRowError(f"part {part}: {told}")
