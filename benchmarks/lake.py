@@ -275,7 +275,9 @@ def main() -> None:
     with (how.lake / "containment_truth.csv").open() as file:
         truth = {(f"{r['parent']}.parquet", f"{r['child']}.parquet") for r in csv.DictReader(file)}
     with tempfile.TemporaryDirectory() as warm:
-        scanned(some(root, 20, Path(warm, "t")))  # compiled kernels, warm imports
+        small = some(root, 250, Path(warm, "t"))  # enough for edges at every stage: compiled kernels, imports, of all systems
+        scanned(small)
+        all_pairs_cached(Lake(small))
     with tempfile.TemporaryDirectory() as folder:
         if how.baselines:
             part = some(root, how.baselines, Path(folder, "t"))

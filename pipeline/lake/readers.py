@@ -71,7 +71,7 @@ def _parquet(
         spent(_stored_bytes(file, own, {leaf.name for leaf in here}, chosen))
         if here:
             names_here = None if len(here) == len(own) else [leaf.name for leaf in here]  # naming all of many takes long
-            yield from file.iter_batches(ROWS, row_groups=chosen, columns=names_here)
+            yield from file.iter_batches(ROWS, row_groups=chosen, columns=names_here, use_threads=False)  # processes are enough
             return
         for group in chosen:  # none of the columns: only the number of rows is known
             yield empty_batch(file.metadata.row_group(group).num_rows)
