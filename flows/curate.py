@@ -9,8 +9,9 @@ takes up every finished stage, and its task is `Cached`. Tasks pass a recipe pat
 With `gpu="deployment"`, stages that ask a model run as jobs of another work pool (flows/model_stage.py), `gpu_jobs` at a time.
 """
 
+from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.futures import wait
@@ -19,11 +20,12 @@ from prefect.states import Completed, State
 from ..pipeline import plan, recipe
 from ..pipeline.errors import GuardError
 from ..pipeline.execute import MODEL_STAGES, Silent, execute
-from ..pipeline.plan import Plan
+from ..pipeline.plan import Plan, Stage
 from ..pipeline.run import claim
 from ..pipeline.workspace import Workspace
 from .elsewhere import follow, stopped_with_us
 from .model_stage import PATIENCE, place_of
+from .parameters import Gpu, GpuDeployment, GpuJobs, Overrides, RecipePath
 from .retrying import RETRIED
 from .watching import Watched, publish, warn
 
@@ -52,14 +54,26 @@ def run_elsewhere(recipe_path: str, overrides: dict[str, Any], index: int, parts
 
 @flow(name="curate", log_prints=True)
 def curate(
-    recipe_path: str, overrides: dict[str, Any] | None = None, gpu: Literal["inline", "deployment"] = "inline",
-    gpu_jobs: int = 1, gpu_deployment: str = GPU_DEPLOYMENT,
+    recipe_path: RecipePath, overrides: Overrides | None = None, gpu: Gpu = "inline", gpu_jobs: GpuJobs = 1,
+    gpu_deployment: GpuDeployment = GPU_DEPLOYMENT,
 ) -> dict[str, Any]:
     """Run a recipe stage by stage and answer its manifest. `overrides` replace top-level keys of the recipe."""
     words = overrides or {}
     planned = plan.make(recipe.load(recipe_path, **words))
     claim(planned)
-    for stage in planned.stages:
+    do_stages(planned, planned.stages, recipe_path, words, gpu, gpu_jobs, gpu_deployment)
+    manifest = execute(planned, Silent(), patience=PATIENCE)
+    place = place_of(planned)
+    publish(manifest, place.run)
+    get_run_logger().info("%d of %d rows stay; report: %s", manifest["rows_out"], manifest["rows_in"], place.run / "report.html")
+    return manifest
+
+
+def do_stages(
+    planned: Plan, stages: Iterable[Stage], recipe_path: str, words: dict[str, Any], gpu: str, gpu_jobs: int, gpu_deployment: str,
+) -> None:
+    """A task for each of these stages, in order; before one that asks a model, with `gpu="deployment"`, its jobs elsewhere."""
+    for stage in stages:
         name = f"{stage.index}-{stage.kind}"
         if gpu == "deployment" and stage.kind in MODEL_STAGES and not complete(planned, stage.index):
             shares = dealt(len(planned.splits), gpu_jobs)
@@ -70,11 +84,6 @@ def curate(
                 for job in jobs:
                     job.result()
         run_stage.with_options(name=name)(recipe_path, words, stage.index)
-    manifest = execute(planned, Silent(), patience=PATIENCE)
-    place = place_of(planned)
-    publish(manifest, place.run)
-    get_run_logger().info("%d of %d rows stay; report: %s", manifest["rows_out"], manifest["rows_in"], place.run / "report.html")
-    return manifest
 
 
 def complete(planned: Plan, index: int) -> bool:

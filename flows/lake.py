@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow, get_run_logger, pause_flow_run, task
 from prefect.artifacts import create_link_artifact, create_table_artifact
@@ -20,10 +20,14 @@ from pydantic import Field
 from ..pipeline.errors import StaleError
 from ..pipeline.lake import apply_plan, graph
 from ..pipeline.lake.run_lake import asked_of, plan_lake, scan_lake, scanned_at
+from ..pipeline.lake.settings import STEP
 from ..pipeline.reporting.words import counted, size
+from .parameters import RecipePath
 from .retrying import RETRIED
 from .watching import Watched
 
+LakeSettings = Annotated[dict[str, Any], Field(
+    description="Replaces settings of the step.", json_schema_extra={"propertyNames": {"enum": sorted(STEP.settings)}})]
 SHOWN = 200  # deletions in the artifact; plan.json and the report have all
 
 
@@ -69,7 +73,8 @@ def apply(run: str, approved: str) -> list[str]:
 
 @flow(name="lake", log_prints=True)
 def lake(
-    recipe_path: str, settings: dict[str, Any] | None = None, patience_hours: float = 24.0, look_every: int = 10,
+    recipe_path: RecipePath, settings: LakeSettings | None = None, patience_hours: Annotated[float, Field(gt=0)] = 24.0,
+    look_every: Annotated[int, Field(ge=1)] = 10,
 ) -> dict[str, Any]:
     """Scan, plan, wait for a person's approval for `patience_hours`, apply; answer what was moved.
 

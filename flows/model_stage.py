@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from prefect import flow, get_run_logger
 from prefect.concurrency.sync import concurrency
@@ -18,6 +17,7 @@ from prefect.concurrency.sync import concurrency
 from ..pipeline import plan, recipe
 from ..pipeline.execute import share
 from ..pipeline.workspace import Place
+from .parameters import Overrides, RecipePath
 from .watching import Watched
 
 LIMIT = "gpu"  # the global concurrency limit; made by `tamis deploy` or `prefect gcl create gpu --limit 1`
@@ -26,7 +26,7 @@ PATIENCE = 600.0  # seconds to wait for another run that holds the workspace
 
 
 @flow(name="model-stage", log_prints=True)
-def model_stage(recipe_path: str, overrides: dict[str, Any], index: int, parts: list[int]) -> int:
+def model_stage(recipe_path: RecipePath, overrides: Overrides, index: int, parts: list[int]) -> int:
     """Do `parts` of stage `index` of a recipe; answer how many rows they hold."""
     planned = plan.make(recipe.load(recipe_path, **overrides))
     with alive(place_of(planned), index, parts), concurrency(LIMIT, occupy=1, lease_duration=LEASE):

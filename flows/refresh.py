@@ -7,7 +7,7 @@ stages, tasks and artifacts; a night that crashed is finished first, as the batc
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
@@ -15,6 +15,7 @@ from prefect.artifacts import create_table_artifact
 from ..pipeline import pool, recipe
 from ..pipeline.pool import Pool
 from .curate import GPU_DEPLOYMENT, curate
+from .parameters import Gpu, GpuDeployment, GpuJobs, Overrides, RecipePath
 from .retrying import RETRIED
 
 SHOWN = 100  # batches in the artifact, the latest first; pool.json has all
@@ -40,8 +41,8 @@ def enter(batch: str) -> dict[str, Any]:
 
 @flow(name="refresh", log_prints=True)
 def refresh(
-    recipe_path: str, overrides: dict[str, Any] | None = None, gpu: Literal["inline", "deployment"] = "inline",
-    gpu_jobs: int = 1, gpu_deployment: str = GPU_DEPLOYMENT,
+    recipe_path: RecipePath, overrides: Overrides | None = None, gpu: Gpu = "inline", gpu_jobs: GpuJobs = 1,
+    gpu_deployment: GpuDeployment = GPU_DEPLOYMENT,
 ) -> dict[str, Any]:
     """Take all that is new; answer the pool's totals and the batches taken, none where nothing is new."""
     words = overrides or {}

@@ -96,13 +96,18 @@ def _prefix(told: Recipe) -> list[Any]:
     return [told.dataset_path, told.text_keys, told.suffixes, told.seed, kept]
 
 
+def maker(found: Sequence[Contender]) -> Contender:
+    """The one whose recipe makes the pool: the first with an embedding step, or the first."""
+    return next((c for c in found if any(s.kind == "embedder" for s in c.recipe.process)), found[0])
+
+
 def candidates(found: Sequence[Contender], folder: Path, heldout: float, progress: Progress) -> Candidates:
     """Make the pool, below `folder` (taken up where it is there), and hold a share of its rows out by hash of their ids.
 
     The pool is that of the first recipe with an embedding step, or of the first. Costs are tokens: the `cost_key` of
     the contender whose recipe makes the pool, else the embedding's counts. Raises RecipeError where there are none.
     """
-    base = next((c for c in found if any(s.kind == "embedder" for s in c.recipe.process)), found[0])
+    base = maker(found)
     asked = replace(base.recipe, export_path=str(folder), work_dir=None)
     planned = plan.make(asked)
     select = next(s for s in planned.stages if s.kind == "select")

@@ -1,0 +1,27 @@
+"""What the flows are given, with what the server and the UI check of it before a run is made."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from ..pipeline.errors import did_you_mean
+from ..pipeline.keys import KEYS
+
+
+def _known(words: dict[str, Any]) -> dict[str, Any]:
+    """The same. Raises ValueError for what is no key of a recipe."""
+    for key in words:
+        if key not in KEYS:
+            raise ValueError(f"{key!r} is no key of a recipe.{did_you_mean(key, KEYS)}")
+    return words
+
+
+RecipePath = Annotated[str, Field(pattern=r"\.ya?ml$", description="A recipe, as the worker's machine sees it.")]
+Overrides = Annotated[
+    dict[str, Any], AfterValidator(_known),
+    Field(description="Replaces top-level keys of the recipe.", json_schema_extra={"propertyNames": {"enum": sorted(KEYS)}}),
+]
+Gpu = Annotated[Literal["inline", "deployment"], Field(
+    description="Where stages that ask a model run: in this flow, or as jobs of another work pool.")]
+GpuJobs = Annotated[int, Field(ge=1, description="Jobs that share one such stage.")]
+GpuDeployment = Annotated[str, Field(pattern="^[^/]+/[^/]+$", description="The deployment that does those jobs: FLOW/NAME.")]
