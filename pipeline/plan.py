@@ -25,6 +25,7 @@ from .index.pinning import IndexPin
 from .ledger import KEY_COLUMNS
 from .recipe import Recipe
 from .resources import Pin
+from .stages import given_vectors
 from .steps import Step
 from .workspace import LAYOUT, Place
 
@@ -138,7 +139,7 @@ def _pins(recipe: Recipe) -> dict[int, tuple[Pin, ...]]:
     pins, wrong = {}, []
     for step in recipe.process:
         try:
-            pins[step.number] = resources.pin(step.op, step.settings)
+            pins[step.number] = resources.pin(step.op, {**step.extra, **step.settings})
             _try_on_nothing(step, pins[step.number])
         except (ValueError, RecipeError) as e:
             wrong.append(f"{_where(recipe, step)}: {e}")
@@ -196,6 +197,9 @@ def _missing_columns(step: Step, schema: pa.Schema) -> Iterator[str]:
     names, key = schema.names, step.settings.get("field_key")
     if (type_at(schema, step.text_key) if STAGE_OF[step.kind] == "rows" else step.text_key in names or None) is None:
         yield f"no column {step.text_key!r} in the data.{did_you_mean(step.text_key, names)} It has: {', '.join(names)}."
+    given = step.extra.get("vector_key")
+    if given and (wrong := given_vectors.problem(schema.field(given).type if given in names else None, given)):
+        yield wrong
     if key and not key.startswith((NUMBERS, META)) and type_at(schema, key) is None:
         yield f"field_key: no column or field {key!r} in the data.{did_you_mean(key, names)} It has: {', '.join(names)}."
 

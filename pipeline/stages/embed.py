@@ -1,6 +1,8 @@
 """Vectors of the rows that stand, part by part: a stage of its own, so that it can run where the accelerator is."""
 
 import functools
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +22,11 @@ from ..plan import Stage
 from ..resources import Pin
 from ..steps import Step
 from ..workspace import StageFolder, write_table
+from .given_vectors import given
 from .lineage import Lineage, Told, texts
 from .lineage import read as read_table
 from .rows import write_narrow
+from .same_texts import VectorCache, find_first, firsts, hashes
 
 PIECE = 1024  # rows: what is done at a time, lost by a crash, and told as progress
 
@@ -40,6 +44,7 @@ class EmbedTask:
     step: Step
     pins: tuple[Pin, ...]
     pieces: tuple[tuple[int, int, float], ...]
+    cache: Path | None = None
 
     asks_a_model = True
 
@@ -51,23 +56,45 @@ class EmbedTask:
         return {"rows": rows, "share": share}
 
     def _do(self, part: int, piece: int) -> int:
-        op = self.step.op
-        assert isinstance(op, Operator)
-        handed = resources.load(self.pins)
         where, key = f"step {self.step.number} ({self.step.name}), part {part}", self.step.text_key
+        if self.step.extra.get("vector_key"):
+            return self._take(part, piece, where)
         ids, whole = _of_part(self.before, part, key, where)
         # a piece is a matter of the rows alone, not of batches or workers: so is what shares a pass through the model with what
-        ids, text = ids.slice(piece * PIECE, PIECE), whole.slice(piece * PIECE, PIECE).combine_chunks()
+        here = slice(piece * PIECE, (piece + 1) * PIECE)
+        ids, text = ids.slice(here.start, PIECE), whole.slice(here.start, PIECE).combine_chunks()
         # a row without this column stays, as one that says nothing
         text = pc.fill_null(text, "")
-        try:
-            vectors = op.function(text, **self.step.settings, **handed)
-        except ValueError as e:
-            raise OperatorError(f"{where}: {e}") from e
-        tokens = np.asarray(next(iter(handed.values())).count_tokens(text.to_pylist()))
-        table = pa.table({ID: ids, "vector": half(vectors), "num_embedding_tokens": pa.array(tokens, pa.int64())})
+        owner, row = firsts(self.folder, part)
+        wanted = (owner[here] == part) & (row[here] == np.arange(here.start, here.start + len(text)))
+        known, cached = np.zeros(len(text), bool), None
+        if self.cache is not None:
+            known, cached = VectorCache(self.cache).find(hashes(self.folder, part)[here])
+        vectors = half(self._encoded(pc.if_else(pa.array(wanted & ~known), text, None), where))
+        if cached is not None:
+            vectors = overlaid(vectors, known, cached)
+        tokens = np.asarray(next(iter(resources.load(self.pins).values())).count_tokens(text.to_pylist()))
+        table = pa.table({ID: ids, "vector": vectors, "num_embedding_tokens": pa.array(tokens, pa.int64())})
         write_table(piece_file(self.folder, part, piece), table)
         return len(table)
+
+    def _take(self, part: int, piece: int, where: str) -> int:
+        """Vectors that the rows have; nobody has counted their tokens."""
+        ids, vectors = given(self.before, part, str(self.step.extra["vector_key"]), where)
+        ids, vectors = ids[piece * PIECE :][:PIECE], vectors.slice(piece * PIECE, PIECE)
+        tokens = pa.nulls(len(ids), pa.int64())
+        table = pa.table({ID: ids, "vector": half(vectors), "num_embedding_tokens": tokens})
+        write_table(piece_file(self.folder, part, piece), table)
+        return len(ids)
+
+    def _encoded(self, text: pa.StringArray, where: str) -> pa.FixedSizeListArray:
+        """The vectors of the texts that are not null; null for the others."""
+        op = self.step.op
+        assert isinstance(op, Operator)
+        try:
+            return op.function(text, **self.step.settings, **resources.load(self.pins))
+        except ValueError as e:
+            raise OperatorError(f"{where}: {e}") from e
 
 
 @functools.lru_cache(maxsize=1)  # the next piece is mostly of the same part
@@ -95,13 +122,54 @@ class JoinTask:
 
     def _do(self, part: int) -> Counts:
         table = pa.concat_tables([read_table(piece_file(self.folder, part, piece)) for piece in range(self.counts[part])])
+        table = table.set_column(1, "vector", self._filled(part, table.column("vector").combine_chunks()))
         write_narrow(self.folder, "vectors", part, table)
         return self.folder.finish_part(part, {"rows_in": len(table), "rows_out": len(table), "left": 0, "by": {}})
 
 
+    def _filled(self, part: int, vectors: pa.FixedSizeListArray) -> pa.FixedSizeListArray:
+        """The vectors, those of repeated texts from the first row that has the text."""
+        if not vectors.null_count:
+            return vectors
+        missing = np.flatnonzero(vectors.is_null().to_numpy(zero_copy_only=False))
+        owner, row = (found[missing] for found in firsts(self.folder, part))
+        filled = np.zeros((len(vectors), vectors.type.list_size), np.float16)
+        for other in np.unique(owner).tolist():
+            of = owner == other
+            for piece in np.unique(row[of] // PIECE).tolist():
+                at = of & (row // PIECE == piece)
+                filled[missing[at]] = self._stored(other, piece)[row[at] - piece * PIECE]
+        return overlaid(vectors, np.isin(np.arange(len(vectors)), missing), filled)
+
+    def _stored(self, part: int, piece: int) -> np.ndarray:
+        """float16[n, d], the vectors of a piece, which may be part of a finished file by now."""
+        file = piece_file(self.folder, part, piece)
+        if file.exists():
+            return halves(read_table(file, ["vector"]).column("vector"))
+        return halves(read_table(self.folder.file("vectors", part), ["vector"]).column("vector").slice(piece * PIECE, PIECE))
+
+
 def half(vectors: pa.FixedSizeListArray) -> pa.FixedSizeListArray:
     """float32 vectors as float16: half the room, and what rounding differs by lies below what k-means can see."""
-    return pa.FixedSizeListArray.from_arrays(pc.cast(vectors.values, pa.float16()), vectors.type.list_size)
+    wide, missing = vectors.type.list_size, vectors.is_null()
+    values = pc.cast(vectors.values.slice(vectors.offset * wide, len(vectors) * wide), pa.float16())
+    return pa.FixedSizeListArray.from_arrays(values, type=pa.list_(pa.float16(), vectors.type.list_size), mask=missing)
+
+
+def halves(column: pa.ChunkedArray | pa.FixedSizeListArray) -> np.ndarray:
+    """float16[n, d] of a vector column; zeros where it is null."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    wide = array.type.list_size
+    values = np.asarray(array.values)[array.offset * wide : (array.offset + len(array)) * wide].reshape(-1, wide)
+    return np.where(array.is_null().to_numpy(zero_copy_only=False)[:, None], np.float16(0), values)
+
+
+def overlaid(vectors: pa.FixedSizeListArray, rows: np.ndarray, others: np.ndarray) -> pa.FixedSizeListArray:
+    """The vectors, where `rows` is true those of `others` (float16[n, d]) instead; null only where both are missing."""
+    values = np.where(rows[:, None], others, halves(vectors))
+    missing = vectors.is_null().to_numpy(zero_copy_only=False) & ~rows
+    kind = pa.list_(pa.float16(), vectors.type.list_size)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), type=kind, mask=pa.array(missing))
 
 
 def matrix(column: pa.ChunkedArray) -> np.ndarray:
@@ -120,9 +188,41 @@ def run(
         (part, k, min(PIECE, rows[part] - k * PIECE) / rows[part] if rows[part] else 1.0)
         for part in parts if folder.part_record(part) is None for k in range(counts[part])
     )
-    engine.map(EmbedTask(folder, before, stage.steps[0], stage.pins[0], pieces), range(len(pieces)), told)
+    step, cache = stage.steps[0], cache_of(stage)
+    if not step.extra.get("vector_key"):
+        find_first(folder, before, step, engine, parts)
+    engine.map(EmbedTask(folder, before, step, stage.pins[0], pieces, cache), range(len(pieces)), told)
     records = engine.map(JoinTask(folder, counts), parts, lambda _: None)
     for part, pieces_of in counts.items():
         for piece in range(pieces_of):  # only now: a second attempt at joining them may still have been reading
             piece_file(folder, part, piece).unlink(missing_ok=True)
-    return {"records": records, "facts": {stage.steps[0].number: {"model": stage.pins[0][0].describe()}}}
+    if step.extra.get("vector_key"):
+        return {"records": records, "facts": {step.number: {"model": f"column {step.extra['vector_key']}"}}}
+    facts: dict[str, Any] = {"model": stage.pins[0][0].describe(), **_repeated(folder, parts)}
+    if cache is not None:
+        facts["added to the cache"] = sum(_remember(VectorCache(cache), folder, part) for part in parts)
+    return {"records": records, "facts": {step.number: facts}}
+
+
+def cache_of(stage: Stage) -> Path | None:
+    """The folder of this model's vectors within the cache that the step names; None: it names none."""
+    step = stage.steps[0]
+    if not step.extra.get("cache") or step.extra.get("vector_key"):
+        return None
+    told = {k: v for k, v in stage.pins[0][0].describe().items() if k != "file"}
+    name = hashlib.sha256(json.dumps([step.op.version, told], sort_keys=True).encode()).hexdigest()[:24]
+    return Path(str(step.extra["cache"])).expanduser() / name
+
+
+def _remember(cache: VectorCache, folder: StageFolder, part: int) -> int:
+    vectors = halves(read_table(folder.file("vectors", part), ["vector"]).column("vector"))
+    return cache.add(hashes(folder, part), vectors)
+
+
+def _repeated(folder: StageFolder, parts: Sequence[int]) -> dict[str, int]:
+    """How many rows have the text of an earlier row."""
+    count = 0
+    for part in parts:
+        owner, row = firsts(folder, part)
+        count += int(((owner != part) | (row != np.arange(len(row)))).sum())
+    return {"repeated": count}

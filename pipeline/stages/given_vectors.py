@@ -1,0 +1,45 @@
+"""Vectors that come with the rows, in a column of their own: read, checked, scaled to length 1."""
+
+import numpy as np
+import pyarrow as pa
+
+from ..errors import OperatorError
+from ..ledger import ID
+from .lineage import Lineage
+
+
+def problem(kind: pa.DataType | None, key: str) -> str | None:
+    """What is wrong with a column as vectors; None: it can be read."""
+    if kind is None:
+        return f"vector_key: no column {key!r} in the data"
+    listed = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    if not listed or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
+        return f"vector_key: column {key!r} is {kind}, not a list of numbers"
+    return None
+
+
+def given(before: Lineage, part: int, key: str, where: str) -> tuple[np.ndarray, pa.FixedSizeListArray]:
+    """int64[n], ids of a part's rows that stand, and float32[n, d], their vectors from column `key`, of length 1.
+
+    Raises OperatorError where a row has none, or one of another length, or of no direction.
+    """
+    ids, found = [], []
+    for batch in before.read(part, [key]):
+        ids.append(batch.column(ID).to_numpy())
+        column = batch.column(key)
+        lengths = np.array([-1 if row is None else len(row) for row in column], np.int64)
+        if len(set(lengths.tolist())) > 1 or (lengths < 1).any():
+            raise OperatorError(f"{where}: column {key!r} must hold a vector of one length in every row; "
+                                f"it has lengths {sorted(set(lengths.tolist()))[:5]} (-1: none)")
+        if len(batch):
+            found.append(np.asarray(column.flatten().to_numpy(zero_copy_only=False), np.float32).reshape(len(batch), -1))
+    if len({len(f[0]) for f in found}) > 1:
+        raise OperatorError(f"{where}: column {key!r} holds vectors of several lengths")
+    vectors = np.concatenate(found) if found else np.empty((0, 1), np.float32)
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+    wrong = int((~(np.isfinite(lengths) & (lengths > 0))).sum())
+    if wrong:
+        raise OperatorError(f"{where}: of {len(vectors)} vectors in column {key!r} {wrong} are zero, NaN or infinite")
+    unit = (vectors / lengths[:, None]).astype(np.float32)
+    array = pa.FixedSizeListArray.from_arrays(pa.array(unit.reshape(-1)), unit.shape[1])
+    return np.concatenate([np.empty(0, np.int64), *ids]), array
