@@ -17,10 +17,11 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from . import analyze as analysis
-from . import classifier, display, dups, plan, pool, recipe, verify, why
+from . import assets, classifier, display, dups, plan, pool, recipe, verify, why
 from . import compare as comparing
 from .comparing.show import show
 from .comparing.trial import Trial
+from .engines.cli import submit_command
 from .errors import RecipeError, TamisError
 from .index import commands as indexing
 from .index import upkeep
@@ -118,6 +119,21 @@ def ops_command(
     except RecipeError as e:  # there is no recipe here that could be at fault
         err.print(f"{e} All of them: tamis ops", markup=False)
         raise typer.Exit(2) from None
+
+
+@app.command("assets")
+def assets_command(path: RecipePath, sets: Overrides = None, as_json: Json = False) -> None:
+    """List the word lists and models that a recipe needs: where each lies, where it was looked for, how to provide it.
+
+    Exit code 1 where one is missing. Nothing is ever downloaded.
+    """
+    found = assets.needed(recipe.load(_found(path), sets=sets or []))
+    if as_json:
+        print(json.dumps([vars(a) | {"missing": a.missing} for a in found], ensure_ascii=False))
+    else:
+        out.print(assets.text(found), markup=False)
+    if any(a.missing for a in found):
+        raise typer.Exit(1)
 
 
 @app.command("why")
@@ -282,6 +298,9 @@ def train_classifier_command(
         print(json.dumps(asdict(told)))
     else:
         out.print(classifier.text(told, folder), markup=False)
+
+
+app.command("submit")(submit_command)
 
 
 @app.command("deploy")

@@ -27,7 +27,7 @@ HOMES = {
     "torch": ("selectors/influence/", "operators/embed/"),
     "sentence_transformers": ("operators/embed/",),
     "yaml": ("pipeline/recipe.py",),
-    "typer": ("pipeline/cli.py", "pipeline/lake/cli.py"),
+    "typer": ("pipeline/cli.py", "pipeline/engines/cli.py", "pipeline/lake/cli.py"),
 }
 FILES = sorted(p for f in FOLDERS for p in (ROOT / f).rglob("*.py"))
 TREES = {p: ast.parse(p.read_text("utf-8")) for p in FILES}
