@@ -1,11 +1,12 @@
 """Doing a plan: each stage taken up where it is complete, else done now; then export, report, manifest."""
 
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Protocol
 
-from . import guards, manifest, recipe, report
+from . import guards, manifest, recipe, report, tracer
 from .engines.base import Counts, Engine
 from .engines.choose import engine_for
 from .errors import StaleError
@@ -74,6 +75,8 @@ def execute(planned: Plan, progress: Progress, upto: int | None = None, patience
         told = manifest.build(planned, records, timing)
         if remembered:
             told["remembered"] = remembered
+        if planned.recipe.tracer.number:
+            tracer.write(planned, done, place.run / "trace")
         atomically(place.run / "recipe.yaml", lambda tmp: tmp.write_text(recipe.dump(planned.recipe), "utf-8"))
         atomically(place.run / "report.html", lambda tmp: tmp.write_text(report.html(told, planned, folders), "utf-8"))
         write_json(place.run / "manifest.json", told)
@@ -134,7 +137,10 @@ def _do(
         assert before is not None
         if not engine.remote:
             engine.close()  # what follows streams in this process; idle workers would only hold memory
-        return folder.finish(export.run(stage, before, folders[: stage.index - 1], parts, asked, place, told))
+        spread_by = (engine, folder) if engine.remote else None
+        done = export.run(stage, before, folders[: stage.index - 1], parts, asked, place, told, spread_by)
+        shutil.rmtree(folder.path / "sizes", ignore_errors=True)
+        return folder.finish(done)
     else:
         assert before is not None
         if stage.kind == "dedup":

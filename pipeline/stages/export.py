@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import pyarrow.parquet as pq
 import xxhash
 
 from .. import corpus
+from ..engines.base import Engine
 from ..export import ContentHash, Exporter, Shard, dataset_card
 from ..ledger import ID, KEY_COLUMNS, KEY_FIELDS, SCHEMA
 from ..plan import Stage
 from ..recipe import Recipe
 from ..workspace import Place, StageFolder, atomically, write_table
+from . import spread
 from .lineage import Lineage, Told, read
 from .ordered import in_order, picks
 
@@ -33,13 +36,14 @@ def stands(stage: Stage, record: Mapping[str, Any], run: Path) -> bool:
 
 
 def run(
-    stage: Stage, before: Lineage, earlier: Sequence[StageFolder], parts: range, asked: Recipe, place: Place, told: Told
+    stage: Stage, before: Lineage, earlier: Sequence[StageFolder], parts: range, asked: Recipe, place: Place, told: Told,
+    spread_by: tuple[Engine, StageFolder] | None = None,
 ) -> dict[str, Any]:
-    """The whole stage; answers its record."""
+    """The whole stage; answers its record. `spread_by`: an engine whose workers write the shards, and the stage's folder."""
     (place.run / "manifest.json").unlink(missing_ok=True)  # from here on the old one would speak of files that are gone
     hashed = ContentHash(asked.text_keys)
     wanted = picks(earlier) if asked.compat else None
-    shards = _rows(before, parts, asked, place, hashed, told, wanted)
+    shards = _rows(before, parts, asked, place, hashed, told, wanted, spread_by)
     kept = _tables(place.run / "kept", _kept(_keys(before, parts, wanted), shards, place.run))
     ledger = _tables(place.run / "ledger", _ledger(earlier, parts))
     if not place.file:
@@ -61,7 +65,8 @@ def _about(asked: Recipe) -> str:
 
 
 def _rows(
-    before: Lineage, parts: range, asked: Recipe, place: Place, hashed: ContentHash, told: Told, wanted: np.ndarray | None
+    before: Lineage, parts: range, asked: Recipe, place: Place, hashed: ContentHash, told: Told, wanted: np.ndarray | None,
+    spread_by: tuple[Engine, StageFolder] | None,
 ) -> list[Shard]:
     """Write the rows; as `wanted` lists their ids, where it is given."""
     pieces = [p for part in parts for p in before.pieces(part)]
@@ -74,28 +79,44 @@ def _rows(
     own = [f for f in schema if f.name not in KEY_COLUMNS and not (numbers and numbers.names and f.name == DJ_STATS)]
     fields = [*own, pa.field(DJ_STATS, numbers.type)] if numbers and numbers.names else own
     shard_bytes = asked.export_shard_size or (None if place.file else SHARD_BYTES)
-    with Exporter(str(place.file or place.run / "data"), pa.schema(fields), format=None if place.file else asked.export_type,
-                  texts=asked.text_keys, shard_bytes=shard_bytes) as out:
-        rows = _conformed(before, parts, schema, numbers if numbers and numbers.names else None, told)
+    made = Exporter(str(place.file or place.run / "data"), pa.schema(fields), format=None if place.file else asked.export_type,
+                    texts=asked.text_keys, shard_bytes=shard_bytes)
+    rows_of = _Conformed(before, schema, numbers if numbers and numbers.names else None)
+    if spread_by is not None and wanted is None:
+        return spread.shards(*spread_by, rows_of, parts, made, hashed, told)
+    with made as out:
+        rows = _conformed(rows_of, parts, told)
         for whole in rows if wanted is None else in_order(rows, wanted):
             hashed.update(whole)
             out.write(whole.select([f.name for f in fields]))
     return out.shards
 
 
-def _conformed(
-    before: Lineage, parts: range, schema: pa.Schema, numbers: "_Numbers | None", told: Told
-) -> Iterator[pa.RecordBatch]:
-    """All rows that stand, with all of the schema's columns, and their numbers as one more."""
-    for part in parts:
-        rows, told_of = 0, numbers.of_part(part) if numbers else None
-        for batch in before.read(part):
-            whole = corpus.conform(batch, schema)
-            rows += len(whole)
+@dataclass(frozen=True)
+class _Conformed:
+    """The rows of a part that stand, with all of the schema's columns, and their numbers as one more."""
+
+    before: Lineage
+    schema: pa.Schema
+    numbers: "_Numbers | None"
+
+    def __call__(self, part: int) -> Iterator[pa.RecordBatch]:
+        told_of = self.numbers.of_part(part) if self.numbers else None
+        for batch in self.before.read(part):
+            whole = corpus.conform(batch, self.schema)
             if told_of is not None:
                 clear = whole.drop_columns([DJ_STATS]) if DJ_STATS in whole.schema.names else whole
                 whole = clear.append_column(DJ_STATS, told_of(whole.column(ID).to_numpy()))
             yield whole
+
+
+def _conformed(rows_of: _Conformed, parts: range, told: Told) -> Iterator[pa.RecordBatch]:
+    """The rows of all parts."""
+    for part in parts:
+        rows = 0
+        for batch in rows_of(part):
+            rows += len(batch)
+            yield batch
         told({"rows": rows})
 
 

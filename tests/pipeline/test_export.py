@@ -15,10 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tamis.pipeline import execute
+from tamis.pipeline.engines.local import LocalEngine
 from tamis.pipeline.errors import RecipeError
 from tamis.pipeline.export import ContentHash, Exporter, dataset_card, export, file_suffix
-from tamis.pipeline.formats import writers
+from tamis.pipeline.formats import splits, writers
 from tamis.pipeline.formats.rows import row_bytes
+from tamis.pipeline.run import run
 
 ROWS = [
     {"text": f"row {i} é😀\u2028 " * (i % 5), "n": i if i % 3 else None, "tags": ["a", "b"][: i % 3], "meta": {"k": i / 7, "s": None if i % 2 else "x"}}
@@ -227,3 +230,23 @@ def test_datasets_and_pyarrow_load_a_run_folder_by_its_card(tmp_path, monkeypatc
     assert loaded["train"].num_rows == 400 and loaded["train"]["text"][:] == [row["text"] for row in ROWS]
     assert datasets.load_dataset(str(out), "rejected", cache_dir=str(tmp_path / "cache"))["train"][0] == {"reason": "below_min", "__id__": 7}
     assert ds.dataset(out / "data").to_table().to_pylist() == ROWS
+
+
+@pytest.mark.parametrize("keys", [
+    {"export_type": "parquet", "export_shard_size": 20_000, "keep_stats_in_res_ds": True}, {"export_type": "jsonl", "export_shard_size": 9_000},
+    {"export_path": "one.jsonl.zst"}, {"export_path": "some.jsonl.gz", "export_shard_size": 30_000}, {"export_path": "x.parquet"},
+], ids=str)
+def test_written_by_many_the_files_are_the_same(tmp_path, monkeypatch, demo_corpus, keys):
+    monkeypatch.setattr(splits, "SMALLEST", 100_000)
+    elsewhere = type("Elsewhere", (LocalEngine,), {"remote": True})
+    made = []
+    for name, engine in (("one", LocalEngine), ("many", elsewhere)):
+        monkeypatch.setattr(execute, "engine_for", lambda asked, engine=engine: engine(1))
+        (tmp_path / name).mkdir()
+        place = tmp_path / name / keys.get("export_path", "out")
+        process = [{"text_length_filter": {"min_len": 3000}}, {"alphanumeric_filter": {}}]
+        made.append(run({"dataset_path": str(demo_corpus), "process": process, "np": 1, **keys, "export_path": str(place)}))
+        assert not list((tmp_path / name).rglob(".*.tmp"))
+    assert made[0]["content_hash"] == made[1]["content_hash"] and len(made[0]["shards"]) > (1 if "export_shard_size" in keys else 0)
+    assert [s | {"path": Path(s["path"]).name} for s in made[0]["shards"]] == [s | {"path": Path(s["path"]).name} for s in made[1]["shards"]]
+    assert made[0]["kept"] == made[1]["kept"] and made[0]["ledger"] == made[1]["ledger"]
