@@ -11,7 +11,7 @@ from rich.table import Table as Grid
 
 from .. import display
 from ..errors import RecipeError, StaleError
-from ..reporting.words import size
+from ..reporting.words import counted, size
 from ..terminal import err, out
 from ..workspace import read_json
 from . import apply_plan, graph, report
@@ -61,7 +61,7 @@ def scan_command(
         print((told.run / "graph.json").read_text("utf-8"))
         return
     _stages(found)
-    out.print(f"\n{len(found.parent):,} containments in {told.run}. Next: tamis lake plan {told.run}", markup=False)
+    out.print(f"\n{counted(len(found.parent), 'containment')} in {told.run}. Next: tamis lake plan {told.run}", markup=False)
 
 
 @app.command("plan")
@@ -93,8 +93,8 @@ def apply_command(run: Run = "outputs/lake", as_json: Json = False) -> None:
     if as_json:
         print(json.dumps(moved, ensure_ascii=False))
     else:
-        out.print(f"\n{len(moved):,} tables moved to {found.root / told.settings.trash}. One back: tamis lake restore TABLE --run "
-                  f"{told.run}", markup=False)
+        what = f"{counted(len(moved), 'table')} moved to {found.root / told.settings.trash}."
+        out.print(f"\n{what} One back: tamis lake restore TABLE --run {told.run}", markup=False)
 
 
 @app.command("restore")
@@ -141,9 +141,8 @@ def _emptied(found: list[Copy], gone: list[Copy], trash: Path, run: Path, yes: b
             out.print(f"{copy.table}: {size(copy.bytes)}, {how}", markup=False)
         if len(found) > _SHOWN:
             out.print(f"and {len(found) - _SHOWN:,} more; --json lists them all")
-        next_step = f" To delete them for good: tamis lake empty {run} --yes" if found else ""
-        out.print(f"\n{len(found):,} tables lie in {trash}, {size(sum(c.bytes for c in found))}. Nothing was deleted.{next_step}",
-                  markup=False)
+        what = f"{counted(len(found), 'table')} in {trash}, {size(sum(c.bytes for c in found))}. Nothing was deleted."
+        out.print(f"\n{what}" + (f" To delete them for good: tamis lake empty {run} --yes" if found else ""), markup=False)
         return
     out.print(f"\n{len(gone):,} of {len(found):,} tables deleted for good, {size(sum(c.bytes for c in gone))}.")
     parents = sorted({c.parent for c in gone if c.parent})

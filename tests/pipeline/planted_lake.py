@@ -209,7 +209,7 @@ def write_parquet(table: pa.Table, path: Path, rng: random.Random) -> Path:
     path = path.with_name(path.name + ".parquet")
     pq.write_table(table, path, row_group_size=rng.choice([7, 20, 1000]), use_dictionary=rng.random() < 0.5,
                    write_statistics=rng.random() < 0.8, compression=rng.choice(["zstd", "snappy", "none"]),
-                   store_schema=rng.random() < 0.7)
+                   store_schema=rng.random() < 0.7, use_deprecated_int96_timestamps=rng.random() < 0.2)
     return path
 
 

@@ -12,15 +12,12 @@ import pytest
 from planted_lake import plant, write
 from typer.testing import CliRunner
 
-from tamis.operators.lake.containment import contained_tables
 from tamis.pipeline import plan, recipe
 from tamis.pipeline.cli import app, main
 from tamis.pipeline.errors import RecipeError
-from tamis.pipeline.execute import Silent
 from tamis.pipeline.lake.cli import app as lake_app
 from tamis.pipeline.lake.graph import Graph
 from tamis.pipeline.lake.picture import families
-from tamis.pipeline.lake.run_lake import asked_of, scan_lake
 from tamis.pipeline.lake.settings import STEP
 from tamis.pipeline.run import run
 
@@ -190,26 +187,3 @@ def test_a_certificate_records_what_was_cast(lake: Path) -> None:
     casts = {(c["parent"], c["child"]): c["casts"] for c in told}
     assert casts["orders.jsonl", "orders_small.csv"] == {"order": ["int64", "string"], "price": ["double", "string"]}
     assert casts["cities.csv", "cities_eu.csv"] == {}
-
-
-def shards(work: Path) -> dict[str, bytes]:
-    return {p.relative_to(work).as_posix(): p.read_bytes() for p in work.rglob("*") if p.suffix == ".arrow" or p.parent.name == "done"}
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java")
-def test_one_body_on_both_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`engine: spark` and nothing else: every run of hashes, every answer of the anti-joins, every edge is the same to the byte."""
-    made = plant(4, bases=1, rows=60)
-    write(made, tmp_path / "lake", 4)
-    monkeypatch.setattr("tamis.pipeline.lake.jobs.PART_ROWS", 300)
-    monkeypatch.setattr("tamis.pipeline.lake.joins.PART_ROWS", 20_000)
-    runs = {}
-    for engine, more in (("local", ["np=1"]), ("spark", ["engine=spark", "spark_master=local[2]"])):
-        found = scan_lake(asked_of(str(tmp_path / "lake"), str(tmp_path / engine), more), Silent())
-        runs[engine] = found, shards(tmp_path / engine), (tmp_path / engine / "edges.parquet").read_bytes()
-    one, two = runs["local"], runs["spark"]
-    assert one[1] == two[1] and sum(name.endswith(".arrow") for name in one[1]) > 4
-    assert one[2] == two[2] and one[0].fingerprint == two[0].fingerprint
-    names = [t.removesuffix(".parquet") for t in two[0].names]
-    assert {(names[p], names[c]) for p, c in zip(two[0].parent, two[0].child, strict=True)} == set(contained_tables(made.tables))

@@ -162,5 +162,5 @@ def test_who_moves_tables_is_not_disturbed(trashed: tuple[Path, Asked]) -> None:
 def test_a_lake_without_trash(trashed: tuple[Path, Asked]) -> None:
     lake, told = trashed
     shutil.rmtree(lake / ".tamis-trash")
-    assert "0 tables lie in" in call("empty", str(told.run))
+    assert "0 tables in" in call("empty", str(told.run))
     assert empty(lake, told.settings, lambda *_: None) == []
