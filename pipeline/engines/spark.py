@@ -62,7 +62,7 @@ class SparkEngine:
         session = self._start()
         heard = Heard(session)
         frame = self._places(len(parts)).mapInArrow(MapBody(task, list(parts), heard), ANSWER, profile=self._profile(task))
-        return _counts(collect(session, frame, heard, done, self.watch), len(parts))
+        return _counts(collect(session, frame, _name(task), heard, done, self.watch), len(parts))
 
     def exchange(self, emit: Emit, sources: Sequence[int], take: Take, targets: int) -> list[Counts]:
         """See `Engine.exchange`: one shuffle, sorted by target and source, so that what arrives does not depend on the tasks."""
@@ -77,7 +77,8 @@ class SparkEngine:
         # a share of its own for each: hashed, some tasks would have several and others none
         spread = whole.repartitionById(tasks, "share") if hasattr(whole, "repartitionById") else whole.repartition(tasks, "share")
         ordered = spread.drop("share").sortWithinPartitions("target", "source", "number")
-        found = collect(session, ordered.mapInArrow(TakeBody(take), ANSWER), None, lambda _: None, self.watch)
+        what = f"{_name(emit)} > {_name(take)}"
+        found = collect(session, ordered.mapInArrow(TakeBody(take), ANSWER), what, None, lambda _: None, self.watch)
         return _counts(found, targets)
 
     def roots(self, edges: Callable[[int], Iterable[pa.RecordBatch]], files: int, count: int, folder: Path) -> list[Path]:
@@ -161,6 +162,10 @@ class _Each:
         for batch in batches:
             for number in batch.column(0).to_pylist():
                 yield from self.read(number)
+
+
+def _name(task: object) -> str:
+    return f"tamis {type(task).__name__}"
 
 
 def _counts(rows: list[Any], count: int) -> list[Counts]:

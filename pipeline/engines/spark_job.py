@@ -53,16 +53,16 @@ class Heard:
 
 
 def collect(
-    session: "SparkSession", frame: "DataFrame", heard: Heard | None, done: Callable[[Counts], None],
+    session: "SparkSession", frame: "DataFrame", what: str, heard: Heard | None, done: Callable[[Counts], None],
     watch: Callable[[Tasks], None] | None,
 ) -> list[Any]:
-    """The rows of `frame`, a job of answers. Stops it at the first answer that is an error, which is raised."""
+    """The rows of `frame`, a job of answers, called `what` in Spark's own pages. Stops at the first error, which it raises."""
     from pyspark import InheritableThread
 
     context, group, outcome = session.sparkContext, f"tamis-{uuid.uuid4().hex[:12]}", _Outcome()
 
     def job() -> None:
-        context.setJobGroup(group, "tamis", interruptOnCancel=True)
+        context.setJobGroup(group, what, interruptOnCancel=True)
         outcome.run(frame.collect)
 
     thread = InheritableThread(target=job, daemon=True)

@@ -22,7 +22,8 @@ def stars(session: "SparkSession", edges: "DataFrame", folder: Path) -> list[Pat
 
     folder.mkdir(parents=True, exist_ok=True)
     larger, smaller = f.greatest("a", "b").alias("a"), f.least("a", "b").alias("b")
-    now, told = _kept(session, edges.where("a <> b").select(larger, smaller).distinct(), folder / "round-000"), None
+    now = _kept(session, edges.where("a <> b").select(larger, smaller).distinct(), folder / "round-000")
+    told = _sums(now)
     for number in range(1, ROUNDS):
         then = _small(_large(now))
         now, before = _kept(session, then, folder / f"round-{number:03d}"), folder / f"round-{number - 1:03d}"

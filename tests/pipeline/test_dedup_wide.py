@@ -48,6 +48,24 @@ def test_the_same_as_in_one_place(
     assert str(go(tmp_path / "wide", TEXTS, step)) == str(whole)  # as text: NaN equals itself
 
 
+def test_no_text_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved: list[pa.Schema] = []
+
+    class Watched(Elsewhere):
+        def exchange(self, emit: Any, sources: Any, take: Any, targets: int) -> Any:
+            def seen(source: int) -> Any:
+                for target, batch in emit(source):
+                    moved.append(batch.schema)
+                    yield target, batch
+
+            return super().exchange(seen, sources, take, targets)
+
+    monkeypatch.setattr(execute, "engine_for", lambda asked: Watched(1))
+    go(tmp_path, TEXTS, MINHASH)
+    kinds = {f.type.value_type if pa.types.is_nested(f.type) else f.type for schema in moved for f in schema}
+    assert kinds <= {pa.int64(), pa.int32(), pa.uint64(), pa.uint32(), pa.float64()} and len({str(s) for s in moved}) > 4
+
+
 @pytest.mark.parametrize("texts", [[], [None], ["a"], ["a b c", "a b c"], ["", "", None]], ids=str)
 def test_few_rows(tmp_path: Path, elsewhere: None, texts: list[str | None]) -> None:
     told = go(tmp_path, texts, MINHASH)
