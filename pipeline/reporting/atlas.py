@@ -13,6 +13,7 @@ from ..ledger import ID
 from ..plan import Plan
 from ..stages.embed import matrix
 from ..workspace import StageFolder
+from .choice import words_of
 from .shelf import by_chance, parts
 from .svg import frame, path, rect, text
 from .words import share
@@ -49,7 +50,8 @@ def view(plan: Plan, folders: Mapping[int, StageFolder]) -> AtlasView | None:
     chosen, clusters = _choice(after, ids)
     names, counts = np.unique(clusters[clusters >= 0], return_counts=True)
     coloured = names[np.lexsort((names, -counts))][:COLOURS]
-    legend = [(f"c{i}", f"cluster {n}", int((clusters == n).sum())) for i, n in enumerate(coloured)]
+    words = words_of(after[-1], 3) if after else {}
+    legend = [(f"c{i}", f"cluster {n}{words.get(int(n), '')}", int((clusters == n).sum())) for i, n in enumerate(coloured)]
     colour = np.full(len(ids), "cx")
     for i, n in enumerate(coloured):
         colour[clusters == n] = f"c{i}"

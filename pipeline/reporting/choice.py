@@ -17,7 +17,7 @@ from .svg import frame, line, rect, text
 from .words import number, share
 
 CLUSTERS = 40  # bars drawn; the rest are told in one line
-SHOWN = 6  # clusters with excerpts
+SHOWN = 12  # clusters with excerpts
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,20 @@ def _view(told: Mapping[str, Any], summary: str, folder: StageFolder, shelf: She
     order = np.lexsort((names, -sizes))
     quotas = _quotas(told, names)
     rows = [(int(names[c]), int(sizes[c]), int(picked[c]), quotas[c] if quotas else None) for c in order[:CLUSTERS]]
-    shown = [(f"cluster {names[c]}: {picked[c]:,} of {sizes[c]:,}", _typical(table, labels == names[c], shelf))
-             for c in order[:SHOWN]]
+    words = words_of(folder)
+    shown = [(f"cluster {names[c]}: {picked[c]:,} of {sizes[c]:,}{words.get(int(names[c]), '')}",
+              _typical(table, labels == names[c], shelf)) for c in order[:SHOWN]]
     return ChoiceView(told, summary, facts, len(names), _clusters(rows), max(len(names) - CLUSTERS, 0), shown)
+
+
+def words_of(folder: StageFolder, most: int = 8) -> dict[int, str]:
+    """Cluster -> its characteristic words, behind a colon; none where the selection did not tell any."""
+    path = folder.path / "clusters.parquet"
+    if not path.exists():
+        return {}
+    table = pq.read_table(path, columns=["cluster", "terms"])
+    told = zip(table.column("cluster").to_pylist(), table.column("terms").to_pylist(), strict=True)
+    return {cluster: f": {', '.join(terms[:most])}" for cluster, terms in told if terms}
 
 
 def _fact(value: Any) -> str:

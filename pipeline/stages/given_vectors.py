@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..errors import OperatorError
 from ..ledger import ID
@@ -27,7 +28,7 @@ def given(before: Lineage, part: int, key: str, where: str) -> tuple[np.ndarray,
     for batch in before.read(part, [key]):
         ids.append(batch.column(ID).to_numpy())
         column = batch.column(key)
-        lengths = np.array([-1 if row is None else len(row) for row in column], np.int64)
+        lengths = pc.if_else(pc.is_null(column), -1, pc.cast(pc.list_value_length(column), pa.int64())).to_numpy()
         if len(set(lengths.tolist())) > 1 or (lengths < 1).any():
             raise OperatorError(f"{where}: column {key!r} must hold a vector of one length in every row; "
                                 f"it has lengths {sorted(set(lengths.tolist()))[:5]} (-1: none)")

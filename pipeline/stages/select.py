@@ -18,6 +18,7 @@ from ..steps import Step
 from ..trainers import SavedRounds
 from ..workspace import StageFolder, read_json, write_json, write_table
 from .embed import matrix
+from .explain import explain
 from .lineage import Lineage, Told, part_numbers, read, texts
 from .narrow import LedgerTask, decisions, write_decisions
 
@@ -46,6 +47,11 @@ def _choose(stage: Stage, folder: StageFolder, before: Lineage, parts: range, se
     if "trainer" in op.resources:  # rounds that are done are not done again
         handed["state"] = SavedRounds(folder.path / "rounds.json")
     chosen = op.function(pool, budget, seed=seed, **step.settings, **handed)
+    notes = {k: np.asarray(v) for k, v in chosen.notes.items()}
+    if "cluster" in notes:
+        picked = np.zeros(len(pool), bool)
+        picked[chosen.index] = True
+        explain(folder, before, parts, step.text_key, pool, notes, picked)
     _write(step, folder, pool, chosen, budget)
 
 
