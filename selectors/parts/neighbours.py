@@ -110,4 +110,5 @@ def graph(
     rows, cosines = build(vectors, kind, seed=seed).search(vectors, k + 1)
     own = rows == np.arange(len(rows))[:, None]
     own[~own.any(axis=1), -1] = True  # among more than k equal rows its own was not listed: the last one goes
-    return rows[~own].reshape(len(rows), -1), cosines[~own].reshape(len(rows), -1)
+    shape = (len(rows), rows.shape[1] - 1)
+    return rows[~own].reshape(shape), cosines[~own].reshape(shape)
