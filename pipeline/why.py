@@ -120,10 +120,10 @@ def _tell_filter(run: Finished, step: Mapping[str, Any], row: int, leaves: Mappi
         numbers = {n: found.get(n) for n in names}
     elif leaves is not None:
         numbers = {leaves["stat"]: leaves["value"]}
-    shown = ", ".join(f"{n} {v if isinstance(v, str) else number(v)}" for n, v in numbers.items())
+    by_rule = leaves is not None and len(names) > 2 and leaves["stat"] in names[:-1]  # then that number is the one to see
+    seen = {leaves["stat"]: leaves["value"]} if leaves is not None and by_rule else numbers
+    shown = ", ".join(f"{n} {v if isinstance(v, str) else number(v)}" for n, v in seen.items())
     bound = leaves["bound"] if leaves is not None and leaves["bound"] else step["keep"]
-    if leaves is not None and len(names) > 2 and leaves["stat"] != names[-1]:
-        bound = f"{leaves['stat']}: {bound}"
     told = f"{shown}  ({bound})" if shown else f"({bound})"
     told = told.replace("<=", "≤")
     if leaves is not None and leaves["reason"] == "not_member" and folder is not None:

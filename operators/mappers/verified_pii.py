@@ -27,7 +27,7 @@ _PATTERNS = {
     "ibans": re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,30}(?![A-Za-z0-9])"),
     "cards": re.compile(r"(?<![0-9A-Za-z.-])[0-9](?:[ -]?[0-9]){12,18}(?![0-9A-Za-z]|[.-][0-9])"),
     "ips": re.compile(
-        r"(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9]|\.[0-9])"
+        r"(?<![0-9A-Za-z.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9]|\.[0-9])"
         r"|(?<![0-9A-Za-z:.])[0-9A-Fa-f]{1,4}(?:::?[0-9A-Fa-f]{1,4}){1,7}(?![0-9A-Za-z:])"),
     "ssns": re.compile(r"(?<![0-9A-Za-z-])[0-9]{3}-[0-9]{2}-[0-9]{4}(?![0-9A-Za-z]|-[0-9])"),
     "phones": re.compile(r"(?<![0-9A-Za-z+./-])(?:\+|\()?[0-9][0-9 ().\-\u00a0/]{5,22}[0-9](?![0-9A-Za-z])"),
@@ -54,8 +54,8 @@ def without_pii(
 
     E-mail: local part of 64 characters at most, a domain with a top level that is no picture's suffix. IP: v4 and v6,
     with `public_ips_only` only those that all the world can reach. Card: issuer, length and Luhn's digit. IBAN: the country's
-    length and mod 97. SSN: numbers that can be given out. Phone: valid by Google's lists; without a +, only in groups and
-    in the plan of one of `phone_regions` (`phonenumbers` says so). Empty: empty. Null: null. Cost: a search per kind; then
+    length and mod 97. SSN: numbers that can be given out. Phone: valid by Google's lists; without a +, only in the groups
+    that one of `phone_regions` writes, with one mark between them. Empty: empty. Null: null. Cost: a search per kind; then
     Python on texts with a candidate. Raises ValueError where phonenumbers is not installed.
     Source: Penedo et al. 2024 (FineWeb: e-mail, public IPs), Soldaini et al. 2024 (Dolma), ISO 7812, ISO 13616, SSA.
     >>> without_pii(pa.array(["at 8.8.8.8, not 10.0.0.1"]), phones=False)[0].as_py()["text"]
@@ -114,6 +114,13 @@ def _ip(candidate: str, public: bool) -> int:
     return len(candidate) if real or (not public and not address.is_unspecified) else 0
 
 
+def _as_written(number: str, usual: str) -> bool:
+    """Whether a number stands in its country's usual groups, a country's 1 before them or not, with one mark between them."""
+    groups, wanted = re.findall("[0-9]+", number), re.findall("[0-9]+", usual)
+    marks = set(re.sub(r"^1[ .-]|\([0-9]*\)[ .-]?|[0-9]", lambda m: "", number))
+    return groups in (wanted, ["1", *wanted]) and len(marks) <= 1
+
+
 def _phone_check(regions: tuple[str, ...]) -> Check:
     try:
         import phonenumbers
@@ -128,10 +135,12 @@ def _phone_check(regions: tuple[str, ...]) -> Check:
     def valid(number: str) -> bool:
         for region in (None,) if number.startswith("+") else regions:
             try:
-                if phonenumbers.is_valid_number(phonenumbers.parse(number, region)):
-                    return True
+                parsed = phonenumbers.parse(number, region)
             except phonenumbers.NumberParseException:
                 continue
+            usual = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
+            if phonenumbers.is_valid_number(parsed) and (region is None or _as_written(number, usual)):
+                return True
         return False
 
     def check(candidate: str) -> int:
