@@ -47,21 +47,22 @@ def empty(root: Path, settings: Settings, told: Callable[[Copy, str], None]) -> 
         return []
     gone = []
     with locked(trash):
+        again = {str(e.recipe["table"]) for e in entries(trash) if e.recipe and e.gone and not e.restored}  # deleted a second time
         for copy in copies(trash):
-            why = _needed(copy, root, settings) or _delete(copy)
+            why = _needed(copy, root, settings, again) or _delete(copy)
             if not why:
                 gone.append(copy)
             told(copy, why)
     return gone
 
 
-def _needed(copy: Copy, root: Path, settings: Settings) -> str:
+def _needed(copy: Copy, root: Path, settings: Settings, again: set[str]) -> str:
     """Why a copy must stay; empty: it need not."""
     recipe: dict[str, Any] = copy.entry.recipe or {}
     if copy.entry.moved() is None:
         return ""  # an emptying was interrupted: only the rest of a copy is left
     if copy.parent is None:
-        return "" if (root / copy.table).exists() else "it was restored, and is not in the lake any more"
+        return "" if copy.table in again or (root / copy.table).exists() else "it was restored, and is not in the lake any more"
     try:
         within(root, root / copy.table, recipe)
         rebuilt(copy.entry, recipe, settings, root)

@@ -1,15 +1,16 @@
 """Bringing a table back: rebuilt from its parent, verified by fingerprint, then put where it was with one rename."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...operators.lake.exact import fingerprint, row_set
 from ...operators.lake.leaves import leaves
 from ..errors import RecipeError, StaleError, did_you_mean
-from ..workspace import sound
 from .delta import delta_table
 from .finding import Place, find
 from .inspect_table import BROKEN, inspect, reason
@@ -78,11 +79,13 @@ def rebuilt(entry: Entry, recipe: Mapping[str, Any], settings: Settings, root: P
     parent = _parent(recipe["parent"], settings, root)
     path = entry.path / "rebuilt" / Path(recipe["table"]).name
     remove_below(entry.path / "rebuilt")
-    with sound(entry.path / "rows.parquet") as rows:
+    with _whole(entry, "rows.parquet") as rows:
         numbers = pq.read_table(rows).column("row").to_numpy()
-    residual = entry.path / "residual.parquet"
     schema = schema_of_text(recipe["schema"])
-    rest = pq.read_table(residual).cast(schema) if recipe["residual_rows"] else schema.empty_table()
+    rest = schema.empty_table()
+    if recipe["residual_rows"]:
+        with _whole(entry, "residual.parquet") as residual:
+            rest = pq.read_table(residual).cast(schema)
     try:
         write_table_again(recipe, path, numbers, rest, schema, parent, str(root))
     except (StaleError, *BROKEN) as e:
@@ -92,6 +95,15 @@ def rebuilt(entry: Entry, recipe: Mapping[str, Any], settings: Settings, root: P
         raise StaleError(f"{recipe['table']}: what {parent.name} holds now is not what was deleted.{_other_way(entry)}")
     durable(entry.path / "rebuilt")
     return path
+
+
+@contextmanager
+def _whole(entry: Entry, name: str) -> Iterator[Path]:
+    """While a file of the way back is read. Nobody is told to remove what is damaged: the table itself may lie beside it."""
+    try:
+        yield entry.path / name
+    except (OSError, pa.ArrowException) as e:
+        raise StaleError(f"{entry.path / name} {reason(e)}.{_other_way(entry)}") from e
 
 
 def _other_way(entry: Entry) -> str:

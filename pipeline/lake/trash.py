@@ -45,8 +45,13 @@ class Entry:
 
     @property
     def recipe(self) -> dict[str, Any] | None:
-        """restore.json, or None."""
-        return read_json(self.path / "restore.json")
+        """restore.json, or None. Raises StaleError where it is damaged."""
+        try:
+            return read_json(self.path / "restore.json")
+        except StaleError as e:
+            moved = self.moved()
+            what = f"Move {moved} back by hand" if moved else "Look for a backup of it"
+            raise StaleError(f"{self.path / 'restore.json'} is damaged: the way back of a table is lost. {what}") from e
 
     @property
     def table(self) -> Path:

@@ -1,12 +1,9 @@
-"""Apply and restore: there and back on every format; a kill at each step loses nothing; what has changed is refused."""
+"""Apply and restore: there and back on every format; what has changed is refused."""
 
 import json
 import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,27 +13,16 @@ import pyarrow as pa
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import pytest
-from planted_lake import Lake, plant, write, write_csv, write_parquet
+from lake_formats import FORMATS, applied, plain_lake, planned, write_jsonl
+from planted_lake import plant, write, write_csv, write_parquet
 
 from tamis.operators.lake.rebuild import differing
 from tamis.pipeline.errors import RecipeError, StaleError
-from tamis.pipeline.execute import Silent
 from tamis.pipeline.lake import apply_plan, graph
-from tamis.pipeline.lake import restore as restoring
 from tamis.pipeline.lake.finding import find
 from tamis.pipeline.lake.inspect_table import inspect
 from tamis.pipeline.lake.restore import restore
-from tamis.pipeline.lake.run_lake import Asked, asked_of, plan_lake, scan_lake
-
-
-def planned(lake: Path, out: Path, *sets: str) -> tuple[Asked, dict[str, Any]]:
-    told = asked_of(str(lake), str(out), ["np=1", *sets])
-    scan_lake(told, Silent())
-    return told, plan_lake(told)
-
-
-def applied(told: Asked) -> list[dict[str, Any]]:
-    return apply_plan.apply(told.run, graph.load(told.run), told.settings, lambda *_: None)
+from tamis.pipeline.lake.run_lake import Asked
 
 
 def everything(lake: Path) -> dict[str, bytes]:
@@ -62,40 +48,7 @@ def test_there_and_back_on_parquet(tmp_path: Path) -> None:
     assert all(before[p.name] == p.read_bytes() for p in trash)
 
 
-def _jsonl(table: pa.Table, path: Path, rng: random.Random) -> Path:
-    path.with_name(path.name + ".jsonl").write_text("".join(json.dumps(r) + "\n" for r in table.to_pylist()), "utf-8")
-    return path
-
-
-def _delta(table: pa.Table, path: Path, rng: random.Random) -> Path:
-    deltalake = pytest.importorskip("deltalake")
-    half = table.num_rows // 2
-    deltalake.write_deltalake(str(path), table.slice(0, half), partition_by=["kind"] if "kind" in table.schema.names else None)
-    deltalake.write_deltalake(str(path), table.slice(half), mode="append")
-    return path
-
-
-def _hive(table: pa.Table, path: Path, rng: random.Random) -> Path:
-    if "kind" not in table.schema.names:
-        return write_parquet(table, path, rng)
-    pq.write_to_dataset(table, path, partition_cols=["kind"])
-    return path
-
-
-def plain_lake() -> Lake:
-    rng = random.Random(5)
-    table = pa.table({
-        "id": list(range(100)), "name": [f"{rng.choice('xyz')}, \"quoted\" {i % 13}\nline" for i in range(100)],
-        "size": [rng.choice([None, 1.5, float(i), 0.1]) for i in range(100)], "code": [f"{i % 40:03d}" for i in range(100)],
-        "kind": [rng.choice(["a b", "c/d", "e=f"]) for i in range(100)],
-    })
-    lake = Lake({"all": table, "copy": table, "part": table.slice(20, 50), "few": table.select(["code", "size"]).take([5, 5, 90, 3]),
-                 "one": table.select(["size"]).take([1, 2, 3, 9]), "none": table.slice(0, 0)})
-    lake.add("other", pa.table({"id": [1000], "name": ["q"], "size": [1.0], "code": ["000"], "kind": ["a b"]}))
-    return lake
-
-
-@pytest.mark.parametrize("writer", [write_csv, _jsonl, _delta, _hive], ids=["csv", "jsonl", "delta", "hive"])
+@FORMATS
 def test_there_and_back_on_every_format(tmp_path: Path, writer: Any) -> None:
     lake = tmp_path / "lake"
     write(plain_lake(), lake, 3, writer)
@@ -126,7 +79,7 @@ def test_formats_mixed(tmp_path: Path) -> None:
     lake.mkdir()
     write_parquet(made.tables["all"], lake / "all", random.Random(1))
     write_csv(made.tables["part"], lake / "part", random.Random(1))
-    _jsonl(made.tables["few"], lake / "few", random.Random(1))
+    write_jsonl(made.tables["few"], lake / "few", random.Random(1))
     told, plan = planned(lake, tmp_path / "run", "storage_price=1000")
     assert {d["table"] for d in plan["delete"]} == {"part.csv", "few.jsonl"}
     applied(told)
@@ -151,111 +104,6 @@ def test_rows_that_the_parent_lacks_are_stored_beside(tmp_path: Path) -> None:
     applied(told)
     restore(lake.resolve(), "child.parquet", told.settings)
     assert pq.read_table(lake / "child.parquet").equals(child)
-
-
-KILLER = """
-import os, signal, sys
-from tamis.pipeline.lake import apply_plan, restore, trash
-from tamis.pipeline.lake.run_lake import asked_of
-from tamis.pipeline.lake import graph
-what, run, step, table = sys.argv[1:5]
-count = [0]
-def deadly(module, name):
-    inner = getattr(module, name)
-    def outer(*args, **kwargs):
-        count[0] += 1
-        if count[0] == int(step):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return inner(*args, **kwargs)
-    setattr(module, name, outer)
-for module, name in ((apply_plan, "note"), (apply_plan, "atomically"), (apply_plan, "write_json"), (apply_plan, "move"),
-                     (restore, "write_table_again"), (restore, "move"), (restore, "mark_restored")):
-    deadly(module, name)
-told = asked_of(run)
-if what == "apply":
-    apply_plan.apply(told.run, graph.load(told.run), told.settings, lambda *_: None)
-else:
-    restore.restore(graph.load(told.run).root, table, told.settings)
-print("finished")
-"""
-
-
-def test_a_kill_between_any_two_steps_loses_nothing(tmp_path: Path) -> None:
-    lake = tmp_path / "lake"
-    lake.mkdir()
-    table = pa.table({"a": list(range(50)), "b": ["x", "y"] * 25})
-    pq.write_table(table, lake / "all.parquet")
-    pq.write_table(table.slice(5, 20), lake / "part.parquet")
-    told, plan = planned(lake, tmp_path / "run", "storage_price=1000")
-    assert [d["table"] for d in plan["delete"]] == ["part.parquet"]
-    content = (lake / "part.parquet").read_bytes()
-    environment = os.environ | {"NUMBA_NUM_THREADS": "1"}
-
-    def until_done(what: str) -> int:
-        """Kill it at step 1, at step 2 of the next call ..., until a call comes through."""
-        for step in range(1, 40):
-            done = subprocess.run([sys.executable, "-c", KILLER, what, str(told.run), str(step), "part.parquet"],
-                                  env=environment, capture_output=True, text=True, check=False)
-            here = [p for p in (lake / "part.parquet", *(lake / ".tamis-trash").glob("*/table/part.parquet")) if p.exists()]
-            assert here, f"lost at step {step}: {done.stderr}"
-            assert any(p.read_bytes() == content for p in here)
-            if done.returncode != -signal.SIGKILL:
-                assert "finished" in done.stdout or "no such table is in the trash" in done.stderr, done.stderr
-                return step
-        raise AssertionError("never finished")
-
-    assert until_done("apply") > 3
-    assert not (lake / "part.parquet").exists()
-    assert until_done("restore") > 2
-    assert pq.read_table(lake / "part.parquet").equals(table.slice(5, 20))
-
-
-class Killed(BaseException):
-    pass
-
-
-@pytest.mark.parametrize("writer", [write_csv, _jsonl, _delta, _hive], ids=["csv", "jsonl", "delta", "hive"])
-def test_an_end_between_any_two_steps_loses_nothing_of_other_formats(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: Any
-) -> None:
-    """The steps of the test above, ended by an exception that nobody catches."""
-    lake, made = tmp_path / "lake", plain_lake()
-    write(Lake({n: made.tables[n] for n in ("all", "part")}), lake, 3, writer)
-    told, plan = planned(lake, tmp_path / "run", "storage_price=1000")
-    (name,) = [d["table"] for d in plan["delete"]]
-    before = {p.relative_to(lake / name): p.read_bytes() for p in (lake / name, *(lake / name).rglob("*")) if p.is_file()}
-    steps = [(apply_plan, n) for n in ("note", "atomically", "write_json", "move")]
-    steps += [(restoring, n) for n in ("write_table_again", "move", "mark_restored")]
-
-    def until_done(what: Any) -> int:
-        for step in range(1, 40):
-            count = [0]
-
-            def deadly(inner: Any, count: list[int] = count, step: int = step) -> Any:
-                def outer(*args: Any, **kwargs: Any) -> Any:
-                    count[0] += 1
-                    if count[0] == step:
-                        raise Killed
-                    return inner(*args, **kwargs)
-                return outer
-
-            with monkeypatch.context() as patch:
-                for module, function in steps:
-                    patch.setattr(module, function, deadly(getattr(module, function)))
-                try:
-                    what()
-                    return step
-                except Killed:
-                    here = [p for p in (lake / name, *(lake / ".tamis-trash").glob(f"*/table/{name}")) if p.exists()]
-                    assert any(all((p / f).is_file() and (p / f).read_bytes() == data for f, data in before.items()) for p in here), step
-                except RecipeError as e:
-                    assert "restored already" in str(e)  # the kill came after the last step
-                    return step
-        raise AssertionError("never finished")
-
-    assert until_done(lambda: applied(told)) > 3 and not (lake / name).exists()
-    assert until_done(lambda: restore(lake.resolve(), name, told.settings)) > 2 and (lake / name).exists()
-    assert [d["table"] for d in planned(lake, tmp_path / "again", "storage_price=1000")[1]["delete"]] == [name]
 
 
 def pair(tmp_path: Path) -> tuple[Path, Asked]:

@@ -131,6 +131,35 @@ def test_a_kill_leaves_a_copy_whole_or_gone(trashed: tuple[Path, Asked], monkeyp
         assert pq.read_table(lake / name).equals(content)
 
 
+def test_damage_in_the_trash_never_ends_in_advice_to_remove_it(trashed: tuple[Path, Asked]) -> None:
+    lake, told = trashed
+    entry = next(c.entry for c in copies(lake / ".tamis-trash") if c.table == "part.parquet")
+    (entry.path / "rows.parquet").write_bytes(b"PAR1 no PAR1")
+    with pytest.raises(StaleError, match="rows.parquet cannot be read .*restore it with --from-trash"):
+        restore(lake, "part.parquet", told.settings)
+    assert "stays: part.parquet: " in call("empty", str(told.run), "--yes") and in_the_trash(lake) == ["part.parquet"]
+    (entry.path / "restore.json").write_text("{")
+    with pytest.raises(StaleError, match=r"Move .*/table/part.parquet back by hand") as refused:
+        empty(lake, told.settings, lambda *_: None)
+    assert "remove" not in str(refused.value) and in_the_trash(lake) == ["part.parquet"]
+    entry.table.joinpath("part.parquet").rename(lake / "part.parquet")
+    with pytest.raises(StaleError, match="Look for a backup"):
+        plan_lake(told)
+
+
+def test_of_a_table_deleted_twice_only_the_last_copy_must_be_proved(trashed: tuple[Path, Asked], tmp_path: Path) -> None:
+    lake, told = trashed
+    restore(lake, "part.parquet", told.settings)
+    again = asked_of(str(lake), str(tmp_path / "again"), ["np=1", "storage_price=1000"])
+    scan_lake(again, Silent())
+    plan_lake(again)
+    apply_plan.apply(again.run, graph.load(again.run), again.settings, lambda *_: None)
+    assert in_the_trash(lake) == ["part.parquet", "part.parquet", "zone"]
+    assert "3 of 3 tables deleted" in call("empty", str(told.run), "--yes")
+    restore(lake, "part.parquet", told.settings)
+    assert pq.read_table(lake / "part.parquet").equals(PART)
+
+
 @pytest.mark.parametrize("link", ["entry", "table", "emptied"])
 def test_links_in_the_trash_lead_nowhere(trashed: tuple[Path, Asked], tmp_path: Path, link: str) -> None:
     lake, told = trashed
