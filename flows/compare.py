@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact
 from pydantic import Field
 
 from ..pipeline import compare as comparing
@@ -19,7 +19,7 @@ from ..pipeline.reporting.words import counted
 from .curate import GPU_DEPLOYMENT, do_stages
 from .parameters import Gpu, GpuDeployment, GpuJobs, Overrides, RecipePath
 from .retrying import RETRIED
-from .watching import Watched
+from .watching import Watched, link_report
 
 Share = Annotated[float, Field(gt=0, le=1)]
 POOL = "pool"  # the folder below `out` in which the pool is made
@@ -53,6 +53,6 @@ def compare(
     told = choose(recipes, sets, out, {"shares": shares, "seeds": seeds, "heldout": heldout}, epochs)
     page, text = (Path(out) / "compare.html").resolve(), counted(len(told["runs"]), "choice")
     create_markdown_artifact((Path(out) / "compare.md").read_text("utf-8"), key="comparison", description=text)
-    create_link_artifact(page.as_uri(), link_text="compare.html", key="report", description=text)
+    link_report(page, text)
     get_run_logger().info("%s of %d rows; report: %s", text, told["pool"]["rows"], page)
     return told

@@ -78,12 +78,12 @@ def do_stages(
         if gpu == "deployment" and stage.kind in MODEL_STAGES and not complete(planned, stage.index):
             shares = dealt(len(planned.splits), gpu_jobs)
             with stopped_with_us():
-                jobs = [run_elsewhere.with_options(name=f"{name}-job-{k}").submit(
+                jobs = [run_elsewhere.with_options(name=f"{name}-job-{k}", task_run_name=f"{name}-job-{k}").submit(
                     recipe_path, words, stage.index, parts, gpu_deployment) for k, parts in enumerate(shares, 1)]
                 wait(jobs)
                 for job in jobs:
                     job.result()
-        run_stage.with_options(name=name)(recipe_path, words, stage.index)
+        run_stage.with_options(name=name, task_run_name=name)(recipe_path, words, stage.index)
 
 
 def complete(planned: Plan, index: int) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from prefect import flow, get_run_logger, pause_flow_run, task
-from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.artifacts import create_table_artifact
 from prefect.input import RunInput
 from pydantic import Field
 
@@ -24,7 +24,7 @@ from ..pipeline.lake.settings import STEP
 from ..pipeline.reporting.words import counted, size
 from .parameters import RecipePath
 from .retrying import RETRIED
-from .watching import Watched
+from .watching import Watched, link_report
 
 LakeSettings = Annotated[dict[str, Any], Field(
     description="Replaces settings of the step.", json_schema_extra={"propertyNames": {"enum": sorted(STEP.settings)}})]
@@ -111,7 +111,7 @@ def _show(run: Path, made: Mapping[str, Any]) -> None:
         "table": d["table"], "comes back as": d["how"], "bytes": d["bytes"], "seconds to rebuild": round(d["rebuild_seconds"], 1),
     } for d in made["delete"][:SHOWN]]
     create_table_artifact(rows, key="deletions", description=_text(made))
-    create_link_artifact((run / "report.html").resolve().as_uri(), link_text="report.html", key="report", description=_text(made))
+    link_report(run / "report.html", _text(made))
 
 
 def _text(made: Mapping[str, Any]) -> str:

@@ -30,6 +30,7 @@ def model_stage(recipe_path: RecipePath, overrides: Overrides, index: int, parts
     """Do `parts` of stage `index` of a recipe; answer how many rows they hold."""
     planned = plan.make(recipe.load(recipe_path, **overrides))
     with alive(place_of(planned), index, parts), concurrency(LIMIT, occupy=1, lease_duration=LEASE):
+        get_run_logger().info("stage %d: parts %s: begins", index, spoken(parts))
         rows = share(planned, Watched(), index, parts, patience=PATIENCE)
     get_run_logger().info("stage %d: parts %s, %d rows, done by process %d", index, spoken(parts), rows, os.getpid())
     return rows

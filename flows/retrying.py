@@ -7,13 +7,10 @@ from ..pipeline.errors import LostWorkerError, TamisError
 
 def worth_a_retry(_task: Any, _run: Any, state: Any) -> bool:
     """Whether what failed may succeed the next time."""
-    try:
-        state.result()
-    except TamisError as e:
-        return isinstance(e, LostWorkerError) or isinstance(e.__cause__, OSError)
-    except OSError:
-        return True
-    return False
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, TamisError):
+        return isinstance(error, LostWorkerError) or isinstance(error.__cause__, OSError)
+    return isinstance(error, OSError)
 
 
 RETRIED: dict[str, Any] = {

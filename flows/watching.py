@@ -1,9 +1,11 @@
 """A run as the Prefect UI shows it: log lines, a progress bar for each stage, a table of steps, events."""
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from prefect import get_run_logger
@@ -63,7 +65,17 @@ def publish(manifest: Mapping[str, Any], folder: Path) -> None:
     } for s in manifest["steps"]]
     total = f"{manifest['rows_in']:,} rows in, {manifest['rows_out']:,} out, {manifest['rows_left']:,} in the ledger"
     create_table_artifact(rows, key="steps", description=f"{manifest['project_name']}: {total}; content {manifest['content_hash']}")
-    create_link_artifact((folder / "report.html").resolve().as_uri(), link_text="report.html", key="report", description=total)
+    link_report(folder / "report.html", total)
+
+
+def link_report(page: Path, text: str) -> None:
+    """The artifact `report`: where TAMIS_FILES_URL serves TAMIS_HOME, a page that a browser opens, else the file's own address."""
+    path, home, served = page.resolve(), os.environ.get("TAMIS_HOME"), os.environ.get("TAMIS_FILES_URL")
+    if home and served and path.is_relative_to(Path(home).resolve()):
+        link = f"{served.rstrip('/')}/{quote(path.relative_to(Path(home).resolve()).as_posix())}"
+    else:
+        link = path.as_uri()
+    create_link_artifact(link, link_text=page.name, key="report", description=text)
 
 
 def warn(recipe_path: str, message: str) -> None:

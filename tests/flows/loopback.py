@@ -121,10 +121,19 @@ class Loopback:
         asked = {"flow_runs": {"id": {"any_": [run]}}}
         return self.post("/task_runs/filter", asked)  # type: ignore[no-any-return]
 
+    def lines(self, run: str) -> list[dict[str, Any]]:
+        """What a flow run logged, line by line."""
+        asked = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
+        return self.post("/logs/filter", asked)  # type: ignore[no-any-return]
+
     def logs(self, run: str) -> str:
         """What a flow run logged."""
-        found = self.post("/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"})
-        return "\n".join(line["message"] for line in found)
+        return "\n".join(line["message"] for line in self.lines(run))
+
+    def span(self, run: str, first: str, last: str) -> tuple[str, str]:
+        """When a flow run logged these two."""
+        when = [next(line["timestamp"] for line in self.lines(run) if what in line["message"]) for what in (first, last)]
+        return when[0], when[1]
 
     def ended(self, run: str, seconds: float) -> dict[str, Any]:
         """The flow run once its state is final."""
@@ -162,6 +171,14 @@ def family(pid: int) -> list[int]:
     for one in found:
         found += [child for child, parent in parents.items() if parent == one]
     return found
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs (one that has ended and is not yet fetched does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def until(holds: Callable[[], bool], seconds: float, what: str) -> None:

@@ -1,11 +1,15 @@
 """The flow does what `tamis run` does, stage by stage, and takes up what a crashed night left."""
 
+import json
 from pathlib import Path
 
 import pytest
+from loopback import Loopback, until
+from prefect.states import Failed, State
 
 from tamis.flows.curate import curate
-from tamis.pipeline.errors import RecipeError
+from tamis.flows.retrying import RETRIED, worth_a_retry
+from tamis.pipeline.errors import GuardError, LostWorkerError, ReadError, RecipeError, TamisError
 from tamis.pipeline.run import run
 
 RECIPE = """
@@ -33,6 +37,56 @@ def test_a_flow_answers_what_a_run_answers(prefect_api: None, recipe: Path, tmp_
     assert all(t["reused"] for t in manifest["timing"]), "the stages were done by the tasks"
 
 
+def test_a_run_is_seen_in_the_ui(prefect_api: None, loopback: Loopback, recipe: Path, tmp_path: Path) -> None:
+    manifest = curate(str(recipe), {"np": 1})
+    (run,) = [r["id"] for r in loopback.runs("curate") if r["parameters"]["recipe_path"] == str(recipe)]
+    shown = {a["key"]: a for a in loopback.post("/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run]}}})}
+    steps = json.loads(shown["steps"]["data"])
+    assert [s["operator"] for s in steps] == [s["op"] for s in manifest["steps"]] and steps[-1]["rows out"] == 50
+    total = f"{manifest['rows_in']:,} rows in, 50 out, {manifest['rows_in'] - 50:,} in the ledger"
+    assert total in shown["steps"]["description"] and manifest["content_hash"] in shown["steps"]["description"]
+    assert (tmp_path / "flow" / "report.html").as_uri() in shown["report"]["data"]
+    assert shown["stage-1-rows"]["data"] == shown["stage-2-dedup"]["data"] == 100.0
+    assert {t["name"] for t in loopback.tasks(run)} == {"1-rows", "2-dedup", "3-select", "4-export"}
+
+
+def test_links_lead_where_files_are_served(prefect_api: None, loopback: Loopback, recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAMIS_HOME", str(recipe.parent))
+    monkeypatch.setenv("TAMIS_FILES_URL", "http://files:8000/")
+    curate(str(recipe), {"np": 1})
+    links = [a["data"] for a in loopback.post("/artifacts/filter", {"artifacts": {"key": {"any_": ["report"]}}})]
+    assert any("(http://files:8000/flow/report.html)" in link for link in links)
+
+
+def test_a_guard_stops_a_flow_and_says_so(prefect_api: None, loopback: Loopback, recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(GuardError, match="guards.max_drop is 0.1"):
+        curate(str(recipe), {"np": 1, "guards": {"max_drop": 0.1}})
+    assert not (tmp_path / "flow" / "data").exists()
+
+    def told() -> list[str]:
+        found = loopback.post("/events/filter", {"filter": {"event": {"name": ["tamis.guard"]}}})["events"]
+        return [e["payload"]["message"] for e in found if e["resource"]["prefect.resource.id"] == f"tamis.recipe.{recipe}"]
+
+    until(lambda: len(told()) == 1, 30, "the event is there, once")
+    assert "step 2 (text_length_filter)" in told()[0]
+
+
+@pytest.mark.parametrize(("error", "again"), [
+    (LostWorkerError("gone"), True), (OSError("disk"), True), (ReadError("broken"), False), (RecipeError("no"), False), (GuardError("no"), False),
+    (ValueError("no"), False),
+])
+def test_what_is_tried_again(error: Exception, again: bool) -> None:
+    state: State[None] = Failed(data=error)
+    assert worth_a_retry(None, None, state) is again and RETRIED["retries"] == 3
+
+
+def test_storage_that_hiccups_is_tried_again() -> None:
+    error = TamisError("work: no space")
+    error.__cause__ = OSError("no space")
+    state: State[None] = Failed(data=error)
+    assert worth_a_retry(None, None, state)
+
+
 def test_the_next_night_takes_up_what_is_done(prefect_api: None, recipe: Path, tmp_path: Path) -> None:
     curate(str(recipe), {"np": 1})
     marks = {p: p.stat().st_mtime_ns for p in (tmp_path / "flow" / "work").glob("*/done.json")}
@@ -44,3 +98,15 @@ def test_a_mistake_in_the_recipe_fails_at_once_and_is_not_tried_again(prefect_ap
     recipe.write_text(recipe.read_text().replace("min_len", "min_lenght"))
     with pytest.raises(RecipeError, match="Did you mean 'min_len'"):
         curate(str(recipe))
+
+
+def test_a_model_stage_falls_back_to_no_other_device_than_the_recipe_allows(prefect_api: None, recipe: Path) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("sentence_transformers")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    (recipe.parent / "one.jsonl").write_text('{"text": "one"}\n')
+    told, steps = {"np": 1, "dataset_path": str(recipe.parent / "one.jsonl")}, "text_embedding_mapper"
+    with pytest.raises(TamisError, match="cannot be loaded with {'device': 'cuda'"):
+        curate(str(recipe), told | {"process": [{steps: {"device": "cuda"}}]})
+    assert curate(str(recipe), told | {"process": [{steps: {"device": "auto"}}]})["rows_out"] == 1

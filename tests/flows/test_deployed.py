@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from loopback import Loopback, until
+from loopback import Loopback, alive, until
 
 from tamis.pipeline.run import run
 
@@ -19,6 +19,29 @@ process:
   - document_deduplicator
   - text_embedding_mapper: {{max_tokens: 16}}
   - kmeans_diversity_selector: {{select_num: 100, k: 20}}
+"""
+
+SLOW = '''
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def wait(row):
+    while not (HERE / "open").exists():
+        (HERE / "began").touch()
+        time.sleep(0.1)
+    return row
+'''
+ON_SPARK = """
+dataset_path: {data}
+export_path: {folder}/out
+np: 1
+engine: spark
+allow_code: true
+process:
+  - python_file_mapper: {{file_path: {folder}/slow.py, function_name: wait}}
 """
 
 
@@ -51,22 +74,45 @@ def manifest(recipe: Path) -> dict:
     return json.loads((recipe.parent / "out" / "manifest.json").read_text())
 
 
-def started(prefect: Loopback) -> list[dict]:
-    return [r for r in prefect.runs("curate") if r["start_time"]]
+def started(prefect: Loopback, recipe: Path) -> list[dict]:
+    return [r for r in prefect.runs("curate") if r["start_time"] and r["parameters"].get("recipe_path") == str(recipe)]
 
 
 def test_a_schedule_runs_and_the_gpu_pool_does_the_model_stage(prefect: Loopback, recipe: Path, expected: str) -> None:
     prefect.tamis("deploy", str(recipe), "--name", "minutely", "--cron", "* * * * *", "--gpu-pool", "gpu-pool", "--gpu-jobs", "2")
     began = time.monotonic()
-    until(lambda: bool(started(prefect)), 75, "the schedule starts a run")
+    until(lambda: bool(started(prefect, recipe)), 75, "the schedule starts a run")
     assert time.monotonic() - began < 75
-    night = prefect.ended(started(prefect)[0]["id"], 180)
+    night = prefect.ended(started(prefect, recipe)[0]["id"], 180)
     prefect.forget("curate/minutely")
     assert night["state_type"] == "COMPLETED", prefect.logs(night["id"])
     assert night["auto_scheduled"] and manifest(recipe)["content_hash"] == expected
 
-    jobs = [r for r in prefect.runs("model-stage") if r["parent_task_run_id"]]
+    jobs = [r for r in prefect.runs("model-stage") if r["parameters"]["recipe_path"] == str(recipe)]
     assert len(jobs) == 2 and all(j["state_type"] == "COMPLETED" for j in jobs)
     assert {j["work_pool_name"] for j in jobs} == {"gpu-pool"} and night["work_pool_name"] == "cpu-pool"
     pids = {int(re.search(r"done by process (\d+)", prefect.logs(j["id"])).group(1)) for j in jobs}
     assert len(pids) == 2, "each job is a process of its own"
+    for job in jobs:
+        said = (prefect.folder / "gpu-worker.log").read_text()
+        assert f"Worker 'gpu-worker' submitting flow run '{job['id']}'" in said
+    (_, first_done), (second_begun, _) = sorted(prefect.span(j["id"], "begins", "done by process") for j in jobs)
+    assert first_done <= second_begun, "the limit `gpu` is 1: one at a time"
+
+
+def test_cancelling_a_run_on_spark_ends_it_with_its_executors(prefect: Loopback, corpus: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyspark")
+    recipe, before = tmp_path / "recipe.yaml", prefect.family("cpu-worker")
+    (tmp_path / "slow.py").write_text(SLOW)
+    recipe.write_text(ON_SPARK.format(data=corpus, folder=tmp_path))
+    prefect.tamis("deploy", str(recipe), "--name", "spark")
+    night = prefect.order("curate/spark")
+    until((tmp_path / "began").exists, 120, "a task of Spark's is at work")
+    processes, began = prefect.family("cpu-worker") - before, time.monotonic()
+    prefect.finish(night, "CANCELLING")
+    until(lambda: not any(alive(pid) for pid in processes), 60, "Spark and its Python workers end")
+    print(f"{len(processes)} processes ended after {time.monotonic() - began:.1f} s")
+    assert time.monotonic() - began < 10
+    assert prefect.ended(night, 60)["state_type"] == "CANCELLED"
+    (tmp_path / "open").touch()
+    assert run(recipe, engine="local")["rows_out"] == 1609

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from loopback import Loopback, until
+from loopback import Loopback, alive, until
 
 from tamis.pipeline.run import run
 
@@ -175,14 +175,6 @@ def stops(prefect: Loopback, flow_run: str, processes: set[int]) -> None:
     assert prefect.ended(flow_run, 60)["state_type"] == "CANCELLED"
     print(f"stopped after {took:.1f} s")
     assert took < 10
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs (one that has ended and is not yet fetched does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.fixture
