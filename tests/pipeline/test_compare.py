@@ -5,13 +5,16 @@ import re
 
 import numpy as np
 import pytest
+from static_model import make
 
 pytest.importorskip("faiss")
-pytest.importorskip("sentence_transformers")
+pytest.importorskip("tokenizers")
 from tamis.pipeline.compare import compare
 from tamis.pipeline.comparing.measure import overlaps, paired, summary
+from tamis.pipeline.comparing.trial import Trial
 from tamis.pipeline.errors import RecipeError, SelectionError
 from tamis.pipeline.reporting.comparison import markdown, verdict
+from tamis.selectors.influence.proxy import ProxySettings
 
 WORDS = re.findall(r"\w+", "river stone bridge market letter window garden winter copper basket signal harvest engine violin canvas")
 
@@ -22,11 +25,12 @@ def data(tmp_path_factory):
     rows = [{"id": i, "text": " ".join(rng.choice(WORDS[3 * (i % 5) : 3 * (i % 5) + 3], int(rng.integers(4, 20)))), "worth": i % 7}
             for i in range(160)]
     path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    make(path.parent / "model", WORDS)
     return path
 
 
 def words(data, selector, **steps):
-    process = [{"text_length_filter": {"min_len": 25}}, *([{"text_embedding_mapper": {}}] if steps.pop("embed", True) else [])]
+    process = [{"text_length_filter": {"min_len": 25}}, *([{"text_embedding_mapper": {"model": str(data.parent / "model")}}] if steps.pop("embed", True) else [])]
     return {"project_name": selector.split("_")[0], "dataset_path": str(data), "export_path": "unused", "np": 1,
             "process": [*process, {selector: {"select_num": 1, **steps}}]}
 
@@ -72,7 +76,7 @@ def test_again_is_the_same_and_takes_the_pool_up(told, data):
 
 def test_coverage_tells_selectors_apart(told):
     lines = {(r["share"], r["name"]): r for r in told[0]["table"]}
-    assert lines[0.1, "k"]["distance"] < lines[0.1, "quality"]["distance"]
+    assert lines[0.3, "k"]["apart"] > max(lines[0.3, name]["apart"] for name in ("random", "kmeans", "quality"))
     assert lines[0.1, "quality"]["coverage_sd"] == 0 and told[0]["overlap"]["0.1"]["quality"]["quality"] == 1
 
 
@@ -109,3 +113,15 @@ def test_summaries_are_means_over_seeds():
     assert summary(runs) == [{"share": 0.1, "name": "a", "seeds": 2, "rows": 3.0, "rows_sd": pytest.approx(2**0.5)}]
     choices = {"a": [np.array([1, 2]), np.array([2, 3])], "b": [np.array([1, 2]), np.array([4, 5])]}
     assert overlaps(choices) == {"a": {"a": pytest.approx(1 / 3), "b": 0.5}, "b": {"a": 0.5, "b": 0.0}}
+
+
+def test_the_proxy_tells_losses_and_intervals(data, tmp_path):
+    pytest.importorskip("torch")
+    small = ProxySettings(width=16, layers=1, heads=2, context=16, vocabulary=280, batch=4, device="cpu")
+    found = compare([words(data, "k_center_selector")], tmp_path, shares=(0.2,), seeds=2, proxy=Trial(small, epochs=1.0), heldout=0.1)
+    assert all(0 < r["loss"] < 8 and 0 <= r["accuracy"] <= 1 and r["train_seconds"] > 0 for r in found["runs"])
+    assert [(d["name"], d["what"]) for d in found["differences"]] == [("k", "loss"), ("k", "accuracy")]
+    means = {r["name"]: r["loss"] for r in found["table"]}
+    gap = found["differences"][0]
+    assert gap["low"] <= gap["mean"] <= gap["high"] and gap["mean"] == pytest.approx(means["k"] - means["random"], abs=1e-6)
+    assert "95 % interval" in (tmp_path / "compare.md").read_text()
