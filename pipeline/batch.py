@@ -60,7 +60,7 @@ class Steps:
         """Columns of every outcome's `stats`: the key columns and the numbers that each step answers for no rows at all."""
         columns = list(KEY_FIELDS)
         for step, handed in zip(self.steps, self._load(), strict=True):
-            if step.stats:
+            if step.stats and not step.stale:
                 numbers = fields(_on_nothing(step.op, **step.settings, **handed))[-len(step.stats) :]
                 columns += [pa.field(name, f.type) for name, f in zip(step.stats, numbers, strict=True)]
         return pa.schema(columns)
@@ -121,14 +121,20 @@ class _Batch:
         return column
 
     def _apply(self, step: Step, handed: dict[str, Any]) -> None:
-        answer = self._answer(step, handed)
+        answer = self._known(step) if step.stale else self._answer(step, handed)
         if step.kind == "mapper":
             self._map(step, answer)
             return
-        for name, values in zip(step.stats, fields(answer), strict=True):
+        for name, values in zip(step.stats, fields(answer), strict=True) if not step.stale else ():
             self.stats[name] = (self.alive, values)
         for verdict in verdicts(step, answer) if self.stage.decide else ():
             self._leave(step.number, step.name, verdict)
+
+    def _known(self, step: Step) -> pa.Array:
+        """The numbers that an earlier step has computed, whatever column it read and whatever has changed since."""
+        found = [self.stats[name] for name in step.stats]
+        numbers = [values.take(pa.array(np.searchsorted(rows, self.alive))) for rows, values in found]
+        return numbers[0] if len(numbers) == 1 else pa.StructArray.from_arrays(numbers, names=list(step.stats))
 
     def _map(self, step: Step, answer: pa.Array) -> None:
         """Put a mapper's answer in place of what it read; or cut the rows; or set the columns that it names."""

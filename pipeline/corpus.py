@@ -15,7 +15,7 @@ import xxhash
 from .errors import ReadError, RecipeError
 from .formats import delimited, jsonl, parquet, plain
 from .formats.compression import Unpacked
-from .formats.finding import Source, discover
+from .formats.finding import Source, discover, listing
 from .formats.heads import head_of, json_head
 from .formats.lines import Block, array_blocks, range_block, stream_blocks
 from .formats.places import is_remote, open_input, shown
@@ -24,7 +24,7 @@ from .formats.schemas import ERROR, conform, kind, unify
 from .formats.splits import LARGEST, Split, cut
 from .ledger import ID, KEY_COLUMNS, POSITION, SOURCE
 
-__all__ = ["ERROR", "Source", "Split", "conform", "cut", "discover", "peek_schema", "read", "row_ids", "shown", "unify"]
+__all__ = ["ERROR", "Source", "Split", "conform", "cut", "discover", "listing", "peek_schema", "read", "row_ids", "shown", "unify"]
 
 
 def row_ids(source: str, positions: np.ndarray) -> np.ndarray:

@@ -95,7 +95,10 @@ def _texts(run: Finished, step: int, ids: list[int]) -> dict[int, str]:
     found: dict[int, str] = {}
     for piece in sorted((folder.path / "rows").glob("part-*.parquet")) if folder else ():
         table = pq.read_table(piece, columns=[ID, told["text_key"]], filters=pc.field(ID).isin(ids))
-        found |= dict(zip(table.column(0).to_pylist(), (t or "" for t in table.column(1).to_pylist()), strict=True))
+        columns = dict(zip(table.column_names, (c.combine_chunks() for c in table.columns), strict=True))
+        column = find(columns, told["text_key"])
+        values = [""] * len(table) if column is None else column.to_pylist()
+        found |= dict(zip(table.column(ID).to_pylist(), (t if isinstance(t, str) else "" for t in values), strict=True))
         if len(found) == len(ids):
             break
     return found

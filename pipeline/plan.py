@@ -15,7 +15,7 @@ import xxhash
 
 from ..operators import catalog
 from ..operators.base import Operator
-from . import corpus, resources
+from . import corpus, resources, validators
 from .batch import META, NUMBERS, nothing
 from .columns import type_at
 from .corpus import Source, Split
@@ -89,12 +89,33 @@ def make(recipe: Recipe) -> Plan:
     except (OSError, ValueError, RuntimeError) as e:  # a name too long, a** in a pattern, ~nobody
         raise RecipeError(f"{recipe.name}: dataset_path {', '.join(map(corpus.shown, recipe.dataset_path))}: {e}") from e
     schema = corpus.peek_schema(sources, recipe.text_keys, tolerate=recipe.set_aside is not None)
+    recipe = _mixed(recipe)
     _check_columns(recipe, schema)
     pins = _pins(recipe)
     _check_indexes(recipe)
     stages = tuple(_stages(recipe, sources, pins))
     notes = [f"{_where(recipe, s)}: {p.note}" for s in recipe.process for p in pins[s.number] if p.note]
-    return Plan(replace(recipe, notes=(*recipe.notes, *notes)), sources, tuple(corpus.cut(sources)), schema, stages)
+    splits = tuple(corpus.cut(sources))
+    if wrong := [f"{recipe.name}: {p}" for p in validators.check(recipe.validators, splits, recipe.text_keys)]:
+        raise RecipeError("\n".join(wrong))
+    return Plan(replace(recipe, notes=(*recipe.notes, *notes)), sources, splits, schema, stages)
+
+
+def _mixed(recipe: Recipe) -> Recipe:
+    """The recipe, of whose mixture each set's files are named as rows name them."""
+    if not any(s.name == "mixture_selector" for s in recipe.process):
+        return recipe
+    base = base_of(recipe)
+    names = {url: name for name, (url, _) in corpus.listing(list(recipe.dataset_path), base=base, suffixes=recipe.suffixes).items()}
+
+    def filled(step: Step) -> Step:
+        if step.name != "mixture_selector":
+            return step
+        sets = [corpus.listing(paths, base=base, suffixes=recipe.suffixes) for paths in step.settings["paths"]]
+        groups = [sorted(names[url] for url, _ in found.values() if url in names) for found in sets]
+        return replace(step, settings={**step.settings, "groups": groups})
+
+    return replace(recipe, process=tuple(map(filled, recipe.process)))
 
 
 def _of_tables(recipe: Recipe) -> Plan:
@@ -193,14 +214,14 @@ def _with_added(schema: pa.Schema, step: Step) -> pa.Schema:
 
 
 def _missing_columns(step: Step, schema: pa.Schema) -> Iterator[str]:
-    """What it reads that is not in the data; a field of a struct column only a pass over the rows can read."""
+    """What it reads that is not in the data."""
     names, key = schema.names, step.settings.get("field_key")
-    if (type_at(schema, step.text_key) if STAGE_OF[step.kind] == "rows" else step.text_key in names or None) is None:
+    if type_at(schema, step.text_key) is None:
         yield f"no column {step.text_key!r} in the data.{did_you_mean(step.text_key, names)} It has: {', '.join(names)}."
     given = step.extra.get("vector_key")
     if given and (wrong := given_vectors.problem(schema.field(given).type if given in names else None, given)):
         yield wrong
-    if key and not key.startswith((NUMBERS, META)) and type_at(schema, key) is None:
+    if key and key not in KEY_COLUMNS and not key.startswith((NUMBERS, META)) and type_at(schema, key) is None:
         yield f"field_key: no column or field {key!r} in the data.{did_you_mean(key, names)} It has: {', '.join(names)}."
 
 
@@ -244,7 +265,7 @@ def _stages(recipe: Recipe, sources: tuple[Source, ...], pins: dict[int, tuple[P
         known = _index(recipe, steps[0], chosen[0], fingerprint, sources) if kind == "dedup" else None
         if known is not None and known.against:
             fingerprint = _hash({"without index": fingerprint, **known.describe()})
-        stats = tuple(s for step in steps for s in step.stats)
+        stats = tuple(s for step in steps for s in step.stats if not step.stale)
         yield Stage(index, kind, tuple(steps), chosen, fingerprint, _shared(steps), stats, known)
 
 

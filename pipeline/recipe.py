@@ -4,13 +4,13 @@ import copy
 import importlib.resources
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from . import guards, steps, translate, user_code
+from . import custom, guards, steps, translate, user_code, validators
 from .errors import RecipeError, did_you_mean
 from .export import file_suffix
 from .keys import IGNORED_KEYS, KEYS, REFUSED_KEYS
@@ -76,6 +76,9 @@ class Recipe:
     allow_code: bool = False
     only_files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    validators: tuple[Mapping[str, Any], ...] = ()
+    custom_operator_paths: tuple[str, ...] = ()
+    tracer: "Tracer" = field(default_factory=lambda: Tracer())
     asked: Mapping[str, Any] | None = None
 
 
@@ -116,6 +119,8 @@ def _set(words: dict[str, Any], text: str) -> None:
     except (yaml.YAMLError, RecursionError) as e:
         raise RecipeError(f"--set {text}: the value is not valid YAML") from e
     parts = key.strip().split(".")
+    if len(parts) == 2 and _set_by_name(words, *parts, told):
+        return
     if parts[0] != "process" or len(parts) == 1:
         words[key.strip()] = told
         return
@@ -128,6 +133,26 @@ def _set(words: dict[str, Any], text: str) -> None:
     if not isinstance(op, str) or not isinstance(given, dict | None):
         raise RecipeError(f"--set {text}: step {parts[1]} is no operator with settings")
     process[int(parts[1]) - 1] = {op: {**(given or {}), parts[2]: told}}
+
+
+def _set_by_name(words: dict[str, Any], op: str, setting: str, value: Any) -> bool:
+    """Give the setting to every step of that operator, as Data-Juicer does; whether there is one."""
+    process = words.get("process")
+    found = False
+    for i, step in enumerate(process if isinstance(process, list) else ()):
+        name, given = next(iter(step.items())) if isinstance(step, dict) and len(step) == 1 else (step, None)
+        if name == op and isinstance(given, dict | None) and isinstance(process, list):
+            process[i], found = {op: {**(given or {}), setting: value}}, True
+    return found
+
+
+@dataclass(frozen=True)
+class Tracer:
+    """What `open_tracer` asks for: of which operators (none named: all), how many rows, which columns besides the text."""
+
+    ops: tuple[str, ...] = ()
+    number: int = 0
+    keys: tuple[str, ...] = ()
 
 
 def _parse(text: str, name: str) -> tuple[dict[str, Any], dict[Any, int]]:
@@ -174,8 +199,15 @@ def _resolve(words: dict[str, Any], name: str, folder: Path, lines: dict[Any, in
             values[key] = default
     wrong += _wrong_values(values, name)
     text_keys = (values["text_keys"],) if isinstance(values["text_keys"], str) else tuple(values["text_keys"])
+    paths = values["custom_operator_paths"]
+    paths = [paths] if isinstance(paths, str) else paths
+    if values["allow_code"]:
+        wrong += [f"{name}: {p}" for p in custom.register(paths, folder, steps.known_names())]
+    elif paths:
+        wrong.append(f"{name}: custom_operator_paths: {user_code.WHY}")
+    wrong += [f"{name}: {p}" for p in validators.problems(values["validators"])]
     entries = translate.adapt(values["process"], values["compat"], values["substitutes"], notes, wrong)
-    process = _process(entries, text_keys[0] if text_keys else "text", name, lines, wrong, notes)
+    process = _process(entries, text_keys[0] if text_keys else "text", name, lines, wrong, notes, values["compat"])
     if not values["allow_code"]:
         wrong += [f"{name}{f':{s.line}' if s.line else ''}, step {s.number} ({s.name}): {user_code.WHY}"
                   for s in process if user_code.asked(s.op.resources, s.settings)]
@@ -220,7 +252,8 @@ def _type_of_file(export_path: str) -> str | None:
 
 
 def _process(
-    entries: list[Any], text_key: str, name: str, lines: dict[Any, int], wrong: list[str], notes: list[str]
+    entries: list[Any], text_key: str, name: str, lines: dict[Any, int], wrong: list[str], notes: list[str],
+    compat: str | None = None,
 ) -> tuple[Step, ...]:
     built: list[Step] = []
     for number, entry in enumerate(entries, 1):
@@ -242,16 +275,29 @@ def _process(
         notes += [f"{where} ({op}): {n}" for n in ignored]
         if step:
             built.append(step)
-    return tuple(_distinct_stats(built))
+    return tuple(_distinct_stats(built, compat, notes))
 
 
-def _distinct_stats(built: list[Step]) -> list[Step]:
-    """A filter used twice has a column of its own each time (Data-Juicer silently re-uses the first one's number)."""
-    taken: set[str] = set()
+def _distinct_stats(built: list[Step], compat: str | None, notes: list[str]) -> list[Step]:
+    """A filter used twice has a column of its own each time.
+
+    Data-Juicer silently re-uses the first one's number, whatever column the second asks for; so does `compat`, within a pass.
+    """
+    taken: dict[str, int] = {}
     for i, step in enumerate(built):
-        if taken & set(step.stats):
+        first = next((taken[s] for s in step.stats if s in taken), None)
+        if first is not None:
+            one_pass = all(s.kind in ("filter", "mapper") and not getattr(s.op, "many", False) for s in built[first : i + 1])
+            if compat and one_pass and step.kind == "filter":
+                built[i] = replace(step, stale=True)
+                notes.append(f"step {step.number} ({step.name}): decides by the number that step {built[first].number} computed "
+                             f"of {built[first].text_key!r}, as Data-Juicer does")
+                continue
+            if built[first].text_key != step.text_key:
+                notes.append(f"step {step.number} ({step.name}): looks at {step.text_key!r}; Data-Juicer would take step "
+                             f"{built[first].number}'s number, of {built[first].text_key!r} (compat: data-juicer does)")
             built[i] = replace(step, stats=tuple(f"{s}.step{step.number}" for s in step.stats))
-        taken |= set(built[i].stats)
+        taken |= {s: i for s in built[i].stats if s not in taken}
     return built
 
 
@@ -274,7 +320,19 @@ def _recipe(
         folder=folder,
         compat=values["compat"], allow_code=values["allow_code"], only_files=tuple(values["only_files"]),
         notes=tuple(notes), asked=words,
+        validators=tuple(values["validators"]), tracer=_tracer(values),
+        custom_operator_paths=_several(values["custom_operator_paths"]),
     )
+
+
+def _several(value: str | list[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _tracer(values: Mapping[str, Any]) -> Tracer:
+    if not values["open_tracer"]:
+        return Tracer()
+    return Tracer(tuple(values["op_list_to_trace"]), values["trace_num"], _several(values["trace_keys"]))
 
 
 def words(recipe: Recipe) -> dict[str, Any]:
@@ -301,8 +359,19 @@ def words(recipe: Recipe) -> dict[str, Any]:
         **{k: v for k, v in (("work_dir", recipe.work_dir), ("spark_master", recipe.spark_master),
                              ("spark_partitions", recipe.spark_partitions),
                              ("guards", dict(recipe.guards))) if v},
-        "process": process,
+        **_as_asked(recipe), "process": process,
     }
+
+
+def _as_asked(recipe: Recipe) -> dict[str, Any]:
+    """Keys that most recipes do not have, where this one has them."""
+    told: dict[str, Any] = {"validators": [dict(v) for v in recipe.validators]} if recipe.validators else {}
+    if recipe.custom_operator_paths:
+        told["custom_operator_paths"] = list(recipe.custom_operator_paths)
+    if recipe.tracer.number:
+        told |= {"open_tracer": True, "trace_num": recipe.tracer.number}
+        told |= {k: list(v) for k, v in (("op_list_to_trace", recipe.tracer.ops), ("trace_keys", recipe.tracer.keys)) if v}
+    return told
 
 
 def dump(recipe: Recipe) -> str:

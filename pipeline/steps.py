@@ -14,8 +14,9 @@ from ..operators import catalog as operators
 from ..operators.base import Operator, Range, Unit
 from ..selectors import catalog as selectors
 from ..selectors.base import Selector
-from . import data_juicer
+from . import custom, data_juicer
 from .errors import did_you_mean
+from .index.layout import INDEXABLE
 
 # Data-Juicer gives these to every operator. They steer its own engine and mean nothing to ours, which shares rows out
 # itself; recipes carry them along, so they are accepted and noted, never an error.
@@ -53,6 +54,7 @@ class Step:
         extra: settings that the spine itself reads (keep rule, budget).
         stats: of a filter: the columns its numbers are stored in.
         line: where it stands in the recipe file (0: not from a file).
+        stale: of a filter: it decides by the number that an earlier step of its name has computed (compat: data-juicer).
     """
 
     number: int
@@ -63,6 +65,7 @@ class Step:
     extra: Mapping[str, Any] = field(default_factory=dict)
     stats: tuple[str, ...] = ()
     line: int = 0
+    stale: bool = False
 
     @property
     def name(self) -> str:
@@ -82,7 +85,7 @@ class Step:
             told |= {"keep": str(self.keep), "stats": list(self.stats)}
         elif self.stats:
             told |= {"stats": list(self.stats)}
-        return told
+        return told | ({"stale": True} if self.stale else {})
 
 
 def known_names() -> list[str]:
@@ -99,7 +102,7 @@ def find(name: str) -> Operator | Selector | None:
             continue
         if not (isinstance(record, Operator) and record.kind == "feature"):
             return record
-    return None
+    return custom.find(name)
 
 
 def declared_settings(op: Operator | Selector) -> dict[str, tuple[Any, Any]]:
@@ -120,6 +123,14 @@ def declared_settings(op: Operator | Selector) -> dict[str, tuple[Any, Any]]:
     if op.kind == "embedder":
         wanted |= EMBEDDING
     return wanted
+
+
+def offered_settings(op: Operator | Selector) -> dict[str, tuple[Any, Any]]:
+    """Those of `declared_settings` that do something: not those that are accepted so that it can be said why they cannot be had."""
+    hidden = {key for name, key in data_juicer.ONLY_DEFAULT if name == op.name}
+    if op.name not in INDEXABLE:
+        hidden |= {"against", "remember"}
+    return {key: told for key, told in declared_settings(op).items() if key not in hidden}
 
 
 def typed(name: str, annotation: Any, value: Any) -> Any:
@@ -173,7 +184,7 @@ def build(
         if key not in wanted and (key in IGNORED or (op.name != name and key in data_juicer.ENGINE_SETTINGS)):
             notes.append(f"{key!r} is Data-Juicer's and steers its engine; ignored")
         elif key not in wanted:
-            takes = did_you_mean(str(key), wanted) or f" It takes: {', '.join(sorted(wanted))}."
+            takes = did_you_mean(str(key), wanted) or f" It takes: {', '.join(sorted(offered_settings(op)))}."
             wrong.append(f"unknown setting {key!r}.{takes}")
     for key, (annotation, default) in wanted.items():
         if key not in given and default is inspect.Parameter.empty:

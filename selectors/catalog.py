@@ -3,10 +3,10 @@
 import inspect
 from types import ModuleType
 
-from . import baselines, covering, diversity, fields, iterative, ranking
+from . import baselines, covering, diversity, fields, iterative, mixture, ranking
 from .base import Selector
 
-FILES: tuple[ModuleType, ...] = (baselines, fields, diversity, iterative, covering, ranking)
+FILES: tuple[ModuleType, ...] = (baselines, fields, diversity, iterative, covering, ranking, mixture)
 
 
 def _collect() -> dict[str, Selector]:

@@ -16,7 +16,7 @@ from ..errors import TamisError, did_you_mean
 from ..formats.compression import Unpacked
 from ..formats.lines import array_blocks, stream_blocks
 from ..formats.places import open_input
-from ..ledger import ID, POSITION, SOURCE
+from ..ledger import ID, KEY_COLUMNS, POSITION, SOURCE
 from .finished import Finished
 from .words import row_id
 
@@ -48,10 +48,21 @@ def find(run: Finished, row: str, key: str) -> Found:
         return known[0]
     if not known:
         gone = "" if run.sources() else f" The input is no longer there, so rows that left cannot be found by their {key!r}."
+        columns = _columns(run)
+        if columns and key not in columns:
+            raise TamisError(f"{run.folder}: no row {row!r}, and the data have no column {key!r} to find it by."
+                             f"{did_you_mean(key, columns)} They have: {', '.join(columns)}. {FORMS}.")
         raise TamisError(f"{run.folder}: no row {row!r}.{did_you_mean(row, values)} {FORMS}.{gone}")
     told = _places(run, [f.id for f in known[:10]])
     listed = "".join(f"\n  {row_id(f.id)}  {told.get(f.id, '')}" for f in known[:10]) + ("\n  ..." if len(known) > 10 else "")
     raise TamisError(f"{run.folder}: {row!r} means {len(known)} rows; ask by place or id:{listed}")
+
+
+def _columns(run: Finished) -> list[str]:
+    """The columns of the first rows that can still be read."""
+    sources = run.sources()
+    batch = next(iter(_input_batches(run, sources) if sources else _shard_batches(run)), None)
+    return [] if batch is None else [n for n in batch.schema.names if n not in (*KEY_COLUMNS, corpus.ERROR)]
 
 
 def _places(run: Finished, ids: list[int]) -> dict[int, str]:

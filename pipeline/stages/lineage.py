@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ..columns import find
 from ..engines.base import Counts
 from ..errors import OperatorError, StaleError
 from ..formats.schemas import kind
@@ -92,10 +93,13 @@ def read(path: Path, columns: list[str] | None = None) -> pa.Table:
 
 
 def texts(batch: pa.RecordBatch, key: str, where: str) -> pa.StringArray:
-    """The text column of a batch; where no row has it, nulls. Raises OperatorError where it holds something else than text."""
-    if key not in batch.schema.names or pa.types.is_null(batch.schema.field(key).type):
+    """What `key` names of a batch, a column or a field of a struct; where no row has it, nulls.
+
+    Raises OperatorError where it holds something else than text.
+    """
+    column = find(dict(zip(batch.schema.names, batch.columns, strict=True)), key)
+    if column is None or pa.types.is_null(column.type):
         return pa.nulls(len(batch), pa.string())
-    column = batch.column(key)
     if not pa.types.is_string(column.type):
         raise OperatorError(f"{where}: column {key!r} is {kind(column.type)}, not text")
     return column

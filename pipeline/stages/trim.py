@@ -19,6 +19,7 @@ from ...operators.dedup import repeats
 from ...operators.dedup.repeats import Counted, Frequent
 from ...operators.kernels.units import Found
 from ..batch import Outcome
+from ..columns import put
 from ..decide import Verdict, lines
 from ..engines.base import Counts, Engine
 from ..errors import OperatorError
@@ -180,7 +181,7 @@ class _Trimming:
         )
         columns = dict(zip(rows.schema.names, rows.columns, strict=True))
         left = lines(columns, columns.get(self.text_keys[0]), step.number, step.name, verdict) if len(verdict) else _NOBODY
-        columns[step.text_key] = told.text
+        put(columns, step.text_key, told.text)
         stay = pc.invert(empty)
         return Outcome(pa.RecordBatch.from_pydict(columns).filter(stay), numbers, left, {step.number: int(changed.sum())})
 
