@@ -6,7 +6,7 @@ identical     one text, ROWS times: one stays.
 written       one set of shingles, ROWS times, each row written otherwise (letters' case, blanks): one stays.
 one_key       texts of a common head and own words: with one band of one minimum about ROWS of them share one key, and none are
               alike (Jaccard below 0.5 against 0.9 asked): all stay. Their square would be 10^12 comparisons.
-boilerplate   the same under the default settings: 34 bands, of which each row shares some with tens of thousands.
+boilerplate   ROWS / 5 of these under the default settings: 34 bands, of which each row shares some with thousands.
 nothing       ROWS rows, in turn empty, blank, one of 1,000 words, two of 1,000 words: of the equal ones with a word one stays.
 long          two texts of MEGABYTES that differ in their last words, one of MEGABYTES without a space, and small ones: one leaves.
 long_lines, long_spans, long_simhash, long_exact      the same rows through the other kinds of deduplication.
@@ -26,6 +26,7 @@ from dedup_scale import watched
 MINHASH = "document_minhash_deduplicator"
 Lines = Iterator[str]
 HEAD = " ".join(f"head{i}" for i in range(20))
+ONE_BAND = {"num_bands": 1, "num_rows_per_band": 1, "jaccard_threshold": 0.9}
 SENTENCE = "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness"
 
 
@@ -42,15 +43,15 @@ def written(rows: int, size: int) -> Lines:
 
 
 def one_key(rows: int, size: int) -> Lines:
-    """Of 16 + 12 shingles the head's hold the least one in four of seven rows."""
+    """Of 16 + 12 shingles the least is the head's in nearly half of the rows."""
     chance = np.random.default_rng(1)
-    for low in range(0, rows * 7 // 4, 10_000):
-        for own in chance.integers(0, 1 << 40, (min(10_000, rows * 7 // 4 - low), 8)).tolist():
+    for low in range(0, rows * 11 // 5, 10_000):
+        for own in chance.integers(0, 1 << 40, (min(10_000, rows * 11 // 5 - low), 8)).tolist():
             yield f"{HEAD} {' '.join(map(str, own))}"
 
 
 def boilerplate(rows: int, size: int) -> Lines:
-    return one_key(rows * 4 // 7, size)
+    return one_key(rows // 11, size)
 
 
 def nothing(rows: int, size: int) -> Lines:
@@ -72,8 +73,8 @@ def stays_of_long(rows: int) -> int:
 CASES: dict[str, tuple[Callable[[int, int], Lines], dict[str, Any], Callable[[int], int]]] = {
     "identical": (identical, {MINHASH: {}}, lambda rows: 1),
     "written": (written, {MINHASH: {}}, lambda rows: 1),
-    "one_key": (one_key, {MINHASH: {"num_bands": 1, "num_rows_per_band": 1, "jaccard_threshold": 0.9}}, lambda rows: rows * 7 // 4),
-    "boilerplate": (boilerplate, {MINHASH: {}}, lambda rows: rows * 4 // 7 * 7 // 4),
+    "one_key": (one_key, {MINHASH: ONE_BAND}, lambda rows: rows * 11 // 5),
+    "boilerplate": (boilerplate, {MINHASH: {}}, lambda rows: rows // 11 * 11 // 5),
     "nothing": (nothing, {MINHASH: {}}, lambda rows: rows // 2 + 2 * min(1000, rows // 4)),
     "long": (long, {MINHASH: {}}, stays_of_long),
     "long_exact": (long, {"document_deduplicator": {"lowercase": True}}, lambda rows: 7),

@@ -4,7 +4,9 @@
 
 First table: for each kind of planted row, how many left by a filter, as a duplicate, by selection, or stayed. Second: among the
 rows that reached document_minhash_deduplicator, every pair is compared in plain Python (sets of 5-word shingles, no hashing)
-and held against the pairs and clusters that the run found.
+and held against the pairs and clusters that the run found. Third, without the run: of each planted copy and the row that it is
+a copy of, by the way in which it was changed: how alike they are by plain Python, and in how many cases the two end in one
+cluster of the whole corpus by each kind of deduplication.
 """
 
 import json
@@ -12,10 +14,20 @@ import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tamis.operators.dedup.components import components
+from tamis.operators.dedup.edges import link
+from tamis.operators.dedup.exact import exact_evidence, exact_keys
+from tamis.operators.dedup.hamming import near, simhash_keys
+from tamis.operators.dedup.minhash import minhash_keys
+from tamis.operators.dedup.shingles import shingle_sets
+
 THRESHOLD, WINDOW = 0.7, 5
+KINDS = ("exact", "minhash", "character", "datatrove", "simhash")
+FOLDED = {"lowercase": True, "ignore_non_character": True}
 
 
 def shingles(text: str) -> frozenset[str]:
@@ -77,7 +89,42 @@ def duplicates(run: Path) -> None:
           f"| {right / max(len(found), 1):.4f} | {len(linked - set(cluster))} |")
 
 
+def components_of(text: pa.Array, kind: str) -> np.ndarray:
+    """int64[n]: the cluster of each text by one kind of deduplication."""
+    if kind == "exact":
+        found = link(exact_keys(text, **FOLDED), exact_evidence(text, **FOLDED))
+    elif kind == "simhash":
+        hashes = simhash_keys(text)
+        found = near(hashes.flatten().to_numpy(), np.flatnonzero(np.diff(hashes.offsets.to_numpy())))
+    else:
+        how = {} if kind == "minhash" else {"tokenization": kind, "window_size": 12 if kind == "character" else WINDOW}
+        found = link(minhash_keys(text, **how), shingle_sets(text, **how), THRESHOLD)
+    return components(found.a, found.b, len(text))
+
+
+def transforms(source: Path, truth: Path) -> None:
+    """Print the third table."""
+    rows = [json.loads(line) for line in source.read_text("utf-8").splitlines()]
+    place = {row["id"]: i for i, row in enumerate(rows)}
+    text = pa.array([row["text"] for row in rows])
+    labels = {kind: components_of(text, kind) for kind in KINDS}
+    pairs: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for told in map(json.loads, truth.read_text("utf-8").splitlines()):
+        if told.get("of") in place:
+            pairs[" ".join(filter(None, (told["kind"], told.get("transform"))))].append((place[told["id"]], place[told["of"]]))
+    print(f"\n| planted copy | pairs | median Jaccard | >= {THRESHOLD} | {' | '.join(KINDS)} |")
+    print("|---|---|---|---|" + "---|" * len(KINDS))
+    for kind, some in sorted(pairs.items()):
+        sets = [(shingles(rows[a]["text"]), shingles(rows[b]["text"])) for a, b in some]
+        alike = np.array([len(x & y) / max(len(x | y), 1) for x, y in sets])
+        a, b = np.array(some).T
+        found = " | ".join(str((of[a] == of[b]).sum()) for of in labels.values())
+        print(f"| {kind} | {len(some)} | {np.median(alike):.2f} | {(alike >= THRESHOLD).sum()} | {found} |")
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "outputs/demo")
-    fates(folder, Path(sys.argv[2] if len(sys.argv) > 2 else "recipes/data/corpus_truth.jsonl"))
+    truth = Path(sys.argv[2] if len(sys.argv) > 2 else "recipes/data/corpus_truth.jsonl")
+    fates(folder, truth)
     duplicates(folder)
+    transforms(truth.with_name("corpus.jsonl"), truth)

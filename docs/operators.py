@@ -26,9 +26,10 @@ def page() -> str:
         kind = op.kind if isinstance(op, Operator) else "selector"
         settings = ", ".join(
             f"`{k}`" if default is inspect.Parameter.empty else f"`{k}={default!r}`"
-            for k, (_, default) in steps.declared_settings(op).items() if k not in COMMON
+            for k, (_, default) in steps.offered_settings(op).items() if k not in COMMON
         )
-        number = f"`{op.number}` " if isinstance(op, Operator) and op.number else ""
+        told = (op.stats if op.rules or kind == "mapper" else op.stats[-1:]) if isinstance(op, Operator) else ()
+        number = " ".join(f"`{stat}`" for stat in told) + (": " if len(told) > 1 else " " if told else "")
         kinds.setdefault(kind, []).append(f"| `{name}` | {number}{op.summary.replace('|', chr(92) + '|')} | {settings} |")
     parts = [HEAD]
     for kind, rows in kinds.items():

@@ -62,3 +62,8 @@ def refusal(name: str) -> str | None:
     if name.startswith(_PICTURE_BEGINNINGS) and name.endswith(_KINDS):
         return _PICTURES
     return _REASONS.get(name)
+
+# settings that are known, so that a recipe that carries them along with Data-Juicer's default runs; any other value is refused
+ONLY_DEFAULT = frozenset((
+    ("remove_words_with_incorrect_substrings_mapper", "tokenization"), ("remove_repeat_sentences_mapper", "tokenizer"),
+))

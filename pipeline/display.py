@@ -189,7 +189,7 @@ def operators_page(console: Console, name: str) -> None:
         raise RecipeError(f"no operator is called {name!r}.{did_you_mean(name, steps.known_names())}")
     kind = op.kind if isinstance(op, Operator) else "selector"
     console.print(f"{op.name}  ({kind}, version {op.version})\n\n{inspect.getdoc(op.function)}\n\nsettings:", markup=False)
-    for key, (annotation, default) in steps.declared_settings(op).items():
+    for key, (annotation, default) in steps.offered_settings(op).items():
         shown = "must be given" if default is inspect.Parameter.empty else f"default {default!r}"
         console.print(f"  {key}: {steps.in_words(annotation)}, {shown}", markup=False)
 

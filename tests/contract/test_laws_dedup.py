@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from test_laws import killed_in, start
 
 from tamis.pipeline import plan, recipe
 from tamis.pipeline.execute import Silent, execute
@@ -137,3 +138,51 @@ def test_the_same_on_spark(small: Path, undisturbed: Path, tmp_path: Path) -> No
     pytest.importorskip("pyspark")
     run(words(small, tmp_path / "out", engine="spark", spark_master="local[2]"))
     assert outcome(tmp_path / "out") == outcome(undisturbed)
+
+
+@pytest.mark.slow
+def test_resume_after_kill_9_while_lines_and_spans_are_counted_merged_and_cut(small: Path, undisturbed: Path, tmp_path: Path) -> None:
+    """One run is killed five times, by the group, while it trims; what comes out is what the undisturbed run made."""
+    out, file = tmp_path / "out", tmp_path / "recipe.yaml"
+    file.write_text(json.dumps(words(small, out, np=2)))
+    for made in ("03-trim-*/counts/*", "03-trim-*/stats/*", "05-trim-*/counts/*", "05-trim-*/frequent/*", "05-trim-*/stats/*"):
+        killed_in(file, out / "work", made)
+        stage = next((out / "work").glob(made.split("/", 1)[0]))
+        assert not (stage / "done.json").exists(), "it was not killed in the stage"
+    assert start(file).wait(timeout=120) == 0
+    assert outcome(out) == outcome(undisturbed) and all(f.level == "ok" for f in check(out))
+    assert not list((out / "work").rglob("*.tmp")) and not list((out / "work").glob("*/counts"))
+
+
+ORDERED: list[dict[str, Any]] = [
+    {"document_deduplicator": {"lowercase": True}}, {"document_url_deduplicator": {}}, {"document_simhash_deduplicator": {}},
+    {"document_minhash_deduplicator": {"window_size": 3, "jaccard_threshold": 0.6}},
+    {"document_minhash_deduplicator": {"tokenization": "datatrove", "verify": False}},
+    {"document_line_deduplicator": {"frequency_threshold": 20}},
+    {"exact_substring_deduplicator": {"min_tokens": 12, "keep_first": False}},
+]
+
+
+@pytest.mark.parametrize("step", ORDERED, ids=lambda step: "-".join([*step, *map(str, next(iter(step.values())).values())]))
+def test_the_order_of_the_rows_changes_no_cluster_and_no_cut(small: Path, tmp_path: Path, step: dict[str, Any]) -> None:
+    """Only which row of a cluster is the first, and so stays; of what is trimmed everywhere, not even that."""
+    rows = [json.loads(line) for file in sorted(small.glob("*.jsonl")) for line in file.open()]
+    found = []
+    for seed in (0, 1, 2):
+        told = [{**row, "n": n} for n, row in enumerate(rows)]
+        random.Random(seed).shuffle(told)
+        out, data = tmp_path / f"out{seed}", tmp_path / f"{seed}.jsonl"
+        data.write_text("".join(json.dumps(r) + "\n" for r in (told if seed else sorted(told, key=lambda r: r["n"]))), "utf-8")
+        run({"dataset_path": str(data), "export_path": str(out), "np": 1 + seed % 2, "process": [step]})
+        left = {r["n"]: r["text"] for f in (out / "data").iterdir() for r in pq.read_table(f).to_pylist()}
+        clusters = next(iter(out.glob("work/02-dedup-*/clusters.parquet")), None)
+        if clusters is None:
+            found.append(left)
+            continue
+        number = {r[ID]: r["n"] for f in out.glob("work/01-rows-*/rows/*") for r in pq.read_table(f, columns=[ID, "n"]).to_pylist()}
+        together: dict[int, set[int]] = {}
+        for r in pq.read_table(clusters).to_pylist():
+            together.setdefault(r["cluster"], set()).add(number[r[ID]])
+        assert len(rows) - len(left) == sum(len(c) - 1 for c in together.values()) > 0
+        found.append(sorted(map(sorted, together.values())))
+    assert found[0] == found[1] == found[2]

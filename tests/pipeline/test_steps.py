@@ -1,7 +1,10 @@
 """One entry of a process list: its settings typed, what no data could satisfy, and all that decides its answer."""
 
+import inspect
+import typing
 from typing import Any, Literal
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,6 +93,36 @@ def test_keep_rules_are_a_deduplicator_s_and_budgets_a_selector_s():
     assert [n for n, s in has.items() if "reversed_range" in s] == ["text_length_filter"]
     assert [n for n, s in has.items() if "text_key" not in s] == ["random_selector"]
     assert "seed" not in has["random_selector"]
+
+
+def test_what_is_shown_of_an_operator_is_what_it_can_do():
+    """Settings that it only knows in order to refuse them are not offered; the refusal still says why."""
+    has = {name: set(steps.offered_settings(steps.find(name))) for name in (
+        "document_minhash_deduplicator", "document_simhash_deduplicator", "document_url_deduplicator", "remove_repeat_sentences_mapper")}
+    assert [n for n, s in has.items() if {"against", "remember"} & s] == ["document_minhash_deduplicator"]
+    assert "tokenizer" not in has["remove_repeat_sentences_mapper"] and "min_repeat_sentence_length" in has["remove_repeat_sentences_mapper"]
+    assert {"against", "remember"} <= set(steps.declared_settings(steps.find("document_simhash_deduplicator")))
+
+
+def offered_values():
+    """(operator, setting, value) of every yes, no and named choice that is shown of an operator which needs nothing loaded."""
+    for op in operators.table():
+        if op.kind in ("feature", "table") or op.resources:
+            continue
+        for key, (annotation, _) in steps.offered_settings(op).items():
+            values = (True, False) if annotation is bool else typing.get_args(annotation)
+            if key in op.settings and (annotation is bool or typing.get_origin(annotation) is typing.Literal):
+                yield from ((op.name, key, value) for value in values)
+
+
+@pytest.mark.parametrize(("name", "key", "value"), list(offered_values()))
+def test_no_offered_choice_is_refused(name, key, value):
+    op = operators.by_name(name)
+    needed = {s.name: {"lambda_str": "lambda d: d"}.get(s.name, "1 < 2") for s in op.settings.values() if s.default is inspect.Parameter.empty}
+    step, wrong, _ = steps.build(1, name, {**needed, key: value}, "text")
+    assert step is not None, wrong
+    if all(read in ("text", "url") for read in op.reads):
+        op.function(*(pa.array([], pa.string()) for _ in op.reads), **step.settings)
 
 
 def test_what_steers_another_engine_is_noted_and_what_is_unknown_is_not_guessed():
