@@ -57,7 +57,7 @@ def compare(
         "contenders": [{"name": c.name, "recipe": c.recipe.name, **c.step.describe()} for c in found],
     }
     if proxy is not None:
-        told |= trial(pool, picked, runs, told["baseline"], proxy)
+        told |= trial(pool, picked, runs, told["baseline"], proxy, folder / "trained")
     told |= {"runs": runs, "table": measure.summary(runs), "overlap": overlap}
     write_json(folder / "compare.json", told)
     atomically(folder / "compare.md", lambda tmp: tmp.write_text(comparison.markdown(told), "utf-8"))

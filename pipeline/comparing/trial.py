@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 
 from ...selectors.influence.proxy import Proxy, ProxySettings
 from ..errors import RecipeError
+from ..workspace import read_json, write_json
 from .contenders import Candidates
 from .measure import paired
 
@@ -29,10 +32,11 @@ class Trial:
 
 def trial(
     pool: Candidates, picked: Mapping[float, Mapping[str, Sequence[np.ndarray]]], runs: Sequence[dict[str, Any]], baseline: str,
-    asked: Trial,
+    asked: Trial, folder: Path,
 ) -> dict[str, Any]:
     """Train on every choice; adds `loss` (nats per token), `accuracy` (share of tokens guessed right) and `train_seconds`
-    to the lines of `runs`, and answers `proxy` and `differences` against the baseline."""
+    to the lines of `runs`, and answers `proxy` and `differences` against the baseline. What each training gave is kept in
+    `folder` and taken up by a later run."""
     texts = [t or "" for t in pool.texts]
     proxy = Proxy(texts, asked.settings)
     encoded, tested = proxy.encode(texts), proxy.encode([t or "" for t in pool.heldout[: asked.most]])
@@ -48,8 +52,8 @@ def trial(
         for name, chosen in choices.items():
             losses, rights = [], []
             for seed, index in enumerate(chosen):
-                model, seconds = proxy.train([encoded[i] for i in np.sort(index)], steps=steps, seed=seed)
-                loss, right, count = proxy.score(model, tested)
+                rows = [encoded[i] for i in np.sort(index)]
+                loss, right, count, seconds = _tried(proxy, rows, tested, steps, seed, folder)
                 lines[share, name, seed] |= {"loss": float(loss.sum() / count.sum()), "accuracy": float(right.sum() / count.sum()),
                                              "train_seconds": seconds}
                 losses.append(loss)
@@ -62,3 +66,20 @@ def trial(
                                 for what, (mean, low, high) in gaps.items()]
     return {"proxy": {**vars(asked.settings), "epochs": asked.epochs, "parameters": proxy.parameters, "tested": len(tested)},
             "differences": differences}
+
+
+def _tried(
+    proxy: Proxy, rows: list[np.ndarray], tested: list[np.ndarray], steps: int, seed: int, folder: Path,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Losses, right tokens, tokens of the tested rows, and seconds of training; from `folder` where it is known."""
+    told = xxhash.xxh3_128(repr((vars(proxy.settings), proxy.vocabulary, steps, seed)).encode())
+    for row in (*rows, np.full(1, -1, np.int32), *tested):
+        told.update(row.tobytes() + b"|")
+    file = folder / f"{told.hexdigest()}.json"
+    known = read_json(file)
+    if known is None:
+        model, seconds = proxy.train(rows, steps=steps, seed=seed)
+        loss, right, count = proxy.score(model, tested)
+        known = {"loss": loss.tolist(), "right": right.tolist(), "count": count.tolist(), "seconds": seconds}
+        write_json(file, known)
+    return np.array(known["loss"]), np.array(known["right"]), np.array(known["count"]), float(known["seconds"])
