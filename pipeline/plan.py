@@ -228,6 +228,8 @@ def _missing_columns(step: Step, schema: pa.Schema) -> Iterator[str]:
 def _selector_problems(step: Step, embedded: bool) -> Iterator[str]:
     if "embedding" in getattr(step.op, "needs", ()) and not embedded:
         yield "it chooses by vectors: put a text_embedding_mapper step before it"
+    if "quality" in getattr(step.op, "needs", ()) and step.extra["quality_key"] is None:
+        yield "it chooses by a number: give quality_key, a numeric column or the number of an earlier step"
     free = "field" in getattr(step.op, "needs", ()) or step.settings.get("compat")
     if not free and all(step.extra[k] is None for k in ("select_num", "select_ratio", "select_tokens")):
         yield "how much shall be selected? Give select_num (rows), select_ratio (share of the rows) or select_tokens"

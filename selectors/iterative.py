@@ -38,8 +38,7 @@ def iterative_diversity(
     answer_after: str | None = None, device: str = "auto",
     rounds: int = 3, k: Number = None, gamma: float = 1.0, eta: float = 1.0, floor: float = 0.1, shrink: float = 8.0,
 ) -> Selection:
-    """Rows in rounds: each takes its part of the budget by cluster weights, then a model trained on what is taken says
-    which clusters still have something to teach, and their weights grow.
+    """Rows picked in rounds: after each, clusters that a model trained on the picks can still learn from weigh more.
 
     Weights begin equal. After a round, `w_j <- w_j exp(eta z_j)`: z_j is how many standard deviations the mean score of
     cluster j lies from that of all clusters, shrunk by n_j / (n_j + `shrink`); clusters without a scored row keep z = 0.

@@ -118,3 +118,27 @@ def test_short_rows_come_last_where_asked():
 def test_texts_that_are_none_have_no_words():
     counts, words = ngram_counts([None, "", "Ab ab!"], 10**6)
     assert words.tolist() == [0, 0, 3] and [c.sum() for _, c in counts] == [0, 0, 5]
+
+
+def test_the_plan_asks_for_the_number():
+    from tamis.pipeline.errors import RecipeError
+    from tamis.pipeline.run import apply
+
+    with pytest.raises(RecipeError, match="give quality_key"):
+        apply([{"quality_selector": {"select_num": 1}}], [{"text": "a"}])
+    done = apply([{"text_length_filter": {"min_len": 1}}, {"quality_selector": {"select_num": 1, "quality_key": "text_len"}}],
+                 [{"text": "a"}, {"text": "abc"}, {"text": "ab"}])
+    assert done.table.column("text").to_pylist() == ["abc"]
+
+
+def test_a_recipe_selects_like_a_target(tmp_path):
+    from tamis.pipeline.errors import RecipeError
+    from tamis.pipeline.run import apply
+
+    texts, cook = mixed(80)
+    (tmp_path / "target.jsonl").write_text("".join(f'{{"words": "{t}"}}\n' for t in COOKING))
+    step = {"dsir_selector": {"target_path": str(tmp_path / "target.jsonl"), "target_key": "words", "select_num": 15}}
+    done = apply([step], [{"text": t} for t in texts])
+    assert set(done.table.column("text").to_pylist()) <= set(texts[cook].tolist()) and len(done.table) == 15
+    with pytest.raises(RecipeError, match="nothing lies there"):
+        apply([{"dsir_selector": {"target_path": "nowhere.jsonl", "select_num": 1}}], [{"text": "a"}])
