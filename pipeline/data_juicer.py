@@ -31,16 +31,15 @@ _NAMES: dict[str, str] = {
         "dialog_sentiment_intensity_mapper dialog_topic_detection_mapper dialog_topic_shift_mapper entity_attribute_aggregator "
         "extract_entity_attribute_mapper extract_entity_relation_mapper extract_event_mapper extract_keyword_mapper "
         "extract_nickname_mapper extract_support_text_mapper generate_qa_from_examples_mapper generate_qa_from_text_mapper "
-        "in_context_influence_filter instruction_following_difficulty_filter llm_analysis_filter llm_condition_filter "
-        "llm_difficulty_score_filter llm_extract_mapper llm_perplexity_filter llm_quality_score_filter "
+        "in_context_influence_filter llm_analysis_filter llm_condition_filter "
+        "llm_difficulty_score_filter llm_extract_mapper llm_quality_score_filter "
         "llm_ray_vllm_engine_pipeline llm_task_relevance_filter meta_tags_aggregator most_relevant_entities_aggregator "
         "nested_aggregator optimize_prompt_mapper optimize_qa_mapper optimize_query_mapper optimize_response_mapper "
         "pair_preference_mapper pii_llm_suspect_mapper query_intent_detection_mapper query_sentiment_detection_mapper "
-        "query_topic_detection_mapper relation_identity_mapper sentence_augmentation_mapper text_embd_similarity_filter "
-        "text_pair_similarity_filter text_tagging_by_prompt_mapper vlm_ray_vllm_engine_pipeline"
+        "query_topic_detection_mapper relation_identity_mapper sentence_augmentation_mapper "
+        "text_tagging_by_prompt_mapper vlm_ray_vllm_engine_pipeline"
     ),
     "its model of the language (spaCy's) is not part of tamis": "text_action_filter text_entity_dependency_filter",
-    "its models of sentences are pickles, which can run code; text_chunk_mapper cuts texts at a pattern": "sentence_split_mapper",
     "it makes up text": "nlpaug_en_mapper nlpcda_zh_mapper",
     "it needs people in Label Studio": "human_preference_annotation_mapper",
     _ELSEWHERE: "download_file_mapper s3_download_file_mapper s3_upload_file_mapper latex_merge_tex_mapper",

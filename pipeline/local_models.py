@@ -26,6 +26,18 @@ def find_tokenizer(name: str) -> Path:
                      "save it there, or name a folder that has one")
 
 
+def find_folder(name: str, holds: str) -> Path:
+    """The folder with the file `holds` that `name` means; places as of `find_tokenizer`. Raises ValueError, naming them."""
+    looked = list(_places(name))
+    for path in looked:
+        for folder in (path, *(p.parent for p in sorted(path.glob(f"snapshots/*/{holds}"), reverse=True))):
+            if (folder / holds).is_file():
+                return folder
+    places = ", ".join(str(p) for p in looked)
+    raise ValueError(f"model {name!r} is not on this machine; looked for {holds} in {places}. tamis never downloads: save it "
+                     "there, or name a folder that has one")
+
+
 def _places(name: str) -> Iterator[Path]:
     yield Path(name).expanduser()
     module = name.replace("-", "_")

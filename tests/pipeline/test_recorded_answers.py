@@ -34,6 +34,7 @@ def check(case: dict[str, Any], made: Applied) -> None:
     for name, wanted in case.get("stats", {}).items():
         numbers = made.stats.column(name).to_pylist()
         if all(isinstance(v, int | float) for v in wanted):
+            wanted = [float(v) for v in wanted]
             assert numbers == pytest.approx(wanted, rel=0, abs=1e-9)
             kept = [row[name] for row in got]
             assert kept == pytest.approx([wanted[row["id"]] for row in got], rel=0, abs=1e-9)
