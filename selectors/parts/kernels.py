@@ -26,7 +26,8 @@ def add_rows(points: np.ndarray, order: np.ndarray, ends: np.ndarray, low: int, 
     Who does which j changes no bit, so threads share the range out as they like.
     """
     for j in range(low, high):
+        total = totals[j]
         for at in range(ends[j], ends[j + 1]):
             row = points[order[at]]
-            for c in range(row.shape[0]):
-                totals[j, c] += row[c]
+            for c in range(len(total)):
+                total[c] += row[c]

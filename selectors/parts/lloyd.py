@@ -15,6 +15,7 @@ import numpy as np
 from .kernels import add_rows, two_nearest
 
 BLOCK = 4096  # rows at a time, each with its distance to every centroid
+SEARCHED = 4 * BLOCK  # rows at a time where faiss keeps the nearest only
 SPAN = 16 * BLOCK  # rows held as float32 at a time where the vectors are larger than memory
 _CLOSE = 1e-5  # squared float32 distances of unit rows that differ by less are told apart in float64
 
@@ -52,9 +53,9 @@ def side_by_side(function: Callable[[Item], Answer], items: Iterable[Item], thre
         return list(pool.map(alone, items))
 
 
-def blocks(n: int) -> list[slice]:
-    """0 to n in slices of BLOCK rows, the last one shorter."""
-    return [slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
+def blocks(n: int, size: int = BLOCK) -> list[slice]:
+    """0 to n in slices of `size` rows, the last one shorter."""
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
 def squares(rows: np.ndarray) -> np.ndarray:
@@ -79,7 +80,7 @@ def lloyd(points: np.ndarray, start: np.ndarray, rounds: int, spherical: bool, t
 
     centroids, before = start, np.empty(0, np.int32)
     for _ in range(rounds):
-        near = side_by_side(lambda at, c=centroids: faiss.knn(points[at], c, 1), blocks(len(points)), threads)
+        near = side_by_side(lambda at, c=centroids: faiss.knn(points[at], c, 1), blocks(len(points), SEARCHED), threads)
         labels = np.concatenate([found[:, 0] for _, found in near]).astype(np.int32)
         if np.array_equal(labels, before):
             break
