@@ -11,7 +11,7 @@ import numpy as np
 
 from .draw import SAMPLE, uniform
 from .lloyd import BLOCK, as_points, assign_all, cores, lloyd, one_thread, squares, whole_rounds
-from .seeding import spread_out
+from .seeding import candidates, spread_out
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def kmeans(
     by_chance = order[np.argsort(uniform(seed, ids[order], stream=SAMPLE), kind="stable")]
     sample = by_chance[: k * sample_per_centroid]
     with one_thread():
-        start = spread_out(as_points(_taken(vectors, sample), spherical), k, seed)
+        start = spread_out(as_points(_taken(vectors, sample[: candidates(k)]), spherical), k, seed)
     rows = sample[np.argsort(ids[sample], kind="stable")]
     centroids = lloyd(as_points(_taken(vectors, rows), spherical), start, iterations, spherical, threads)
     centroids = whole_rounds(vectors, centroids, passes, spherical, threads)

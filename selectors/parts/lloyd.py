@@ -65,9 +65,10 @@ def squares(rows: np.ndarray) -> np.ndarray:
 
 def as_points(rows: np.ndarray, spherical: bool) -> np.ndarray:
     """The rows as float32, C-ordered, scaled to length 1 where asked."""
-    points = np.ascontiguousarray(rows, np.float32)
-    if spherical:
-        points = points / np.sqrt(squares(points))[:, None].astype(np.float32)
+    if not spherical:
+        return np.ascontiguousarray(rows, np.float32)
+    points = np.array(rows, np.float32, order="C")  # a copy: it is scaled in place
+    points /= np.sqrt(squares(points))[:, None]
     return points
 
 

@@ -15,14 +15,14 @@ def spread_out(points: np.ndarray, k: int, seed: int) -> np.ndarray:
     Each next one is drawn with probability proportional to the squared distance to those chosen, 2 + ln k times, and
     the draw that lowers the sum of these distances most is kept. The farthest point is tried as well: it finds the
     small cluster far out that draws by distance miss. `points` come in the order of their chance; the first
-    `_candidates(k)` are looked at.
+    `candidates(k)` are looked at.
 
     Cost: O(k^2 log k d), about two rounds of k-means on 256 points a centroid.
     Source: Arthur & Vassilvitskii 2007, section 5.
     """
     import faiss
 
-    points = np.ascontiguousarray(points[: _candidates(k)], np.float32)
+    points = np.ascontiguousarray(points[: candidates(k)], np.float32)
     tries = 2 + int(math.log(k))
     chance = uniform(seed, np.arange(k * tries), stream=START).reshape(k, tries)
     floor = _SAME * float(np.einsum("ij,ij->i", points, points).max())
@@ -41,8 +41,9 @@ def spread_out(points: np.ndarray, k: int, seed: int) -> np.ndarray:
     return points[chosen]
 
 
-def _candidates(k: int) -> int:
-    """Enough to meet small clusters while there are few, 4 per centroid once there are many and none matters much."""
+def candidates(k: int) -> int:
+    """How many rows are looked at as centres to be: 4,096, enough to meet small clusters while there are few; 4 per centroid
+    once there are many and none matters much."""
     return max(4096, 4 * k)
 
 

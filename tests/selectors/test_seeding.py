@@ -81,4 +81,4 @@ def test_the_seed_decides():
 def test_rows_beyond_the_candidates_are_not_looked_at():
     points = np.concatenate([noise(4096), [[1e6] * 8]]).astype(np.float32)
     assert spread_out(points, 3, seed=0).max() < 1e3
-    assert [seeding._candidates(k) for k in (1, 1024, 1025, 5000)] == [4096, 4096, 4100, 20000]
+    assert [seeding.candidates(k) for k in (1, 1024, 1025, 5000)] == [4096, 4096, 4100, 20000]
