@@ -1,0 +1,57 @@
+"""What cutting English words asks to know: classes of code points, abbreviations, units, contractions (spaCy's, MIT licence)."""
+
+import unicodedata
+from functools import cache
+
+import numpy as np
+
+from .codepoints import CODE_POINTS
+from .english_words import CLOSES, DIGIT, HYPHEN, ICON, JOINT, LETTER, LOWER, OPENS, PUNCT, QUOTE, UPPER, state_of
+
+_PUNCT = "…,:;!?¿؟¡()[]{}<>_#*&。？！，、；：～·।،۔؛٪"
+_QUOTES = "'\"”“`‘´’‚,„»«「」『』（）〔〕【】《》〈〉〈〉⟦⟧"
+_CURRENCY = "$£€¥฿₽﷼₴₠₡₢₣₤₥₦₧₨₩₪₫₭₮₯₰₱₲₳₵₶₷₸₹₺₻₼₾₿"
+_ABBREVIATIONS = (
+    "Mt. Ak. Ala. Apr. Ariz. Ark. Aug. Calif. Colo. Conn. Dec. Del. Feb. Fla. Ga. Ia. Id. Ill. Ind. Jan. Jul. Jun. Kan. Kans. Ky. "
+    "La. Mar. Mass. Mich. Minn. Miss. N.C. N.D. N.H. N.J. N.M. N.Y. Neb. Nebr. Nev. Nov. Oct. Okla. Ore. Pa. S.C. Sep. Sept. Tenn. "
+    "Va. Wash. Wis. a.m. Adm. Bros. co. Co. Corp. D.C. Dr. e.g. E.g. E.G. Gen. Gov. i.e. I.e. I.E. Inc. Jr. Ltd. Md. Messrs. Mo. "
+    "Mont. Mr. Mrs. Ms. p.m. Ph.D. Prof. Rep. Rev. Sen. St. vs. v.s. a. b. c. d. e. f. g. h. i. j. k. l. m. n. o. p. q. r. s. t. "
+    "u. v. w. x. y. z. C++ and/or w/o ): :) :( :D :P ;) :/ :| :-) ;-) :-( <3"
+)
+_UNITS = "km m dm cm mm ha nm yd in ft kg g mg µg t lb oz kmh mph hPa Pa mbar mb MB kb KB gb GB tb TB T G M K"
+_STEMS = "i you he she it we they who what when where why how there that this"
+_RUN_TOGETHER = (
+    "ai-nt are-nt can-not ca-nt could-nt could-ve dare-nt did-nt does-nt do-nt gon-na got-ta had-nt has-nt have-nt he-d "
+    "he-s how-d how-ll how-re how-s how-ve i-d i-m is-nt it-d it-ll i-ve may-nt might-nt might-ve must-nt must-ve need-nt "
+    "not-ve ought-nt sha-nt she-s should-nt should-ve that-d that-ll that-s there-d there-ll there-re there-s there-ve "
+    "these-d these-ll these-re these-ve they-d they-ll they-re they-ve this-d this-ll this-s those-d those-ll those-re "
+    "those-ve was-nt we-d were-nt we-ve what-d what-ll what-re what-s what-ve when-d when-ll when-re when-s when-ve where-d "
+    "where-ll where-re where-s where-ve who-d who-ll who-s who-ve why-d why-ll why-re why-s why-ve wo-nt would-nt would-ve "
+    "y-all you-d you-ll you-re you-ve "
+)
+
+
+@cache
+def tables() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(uint16[0x110000] of classes; sorted hashes: abbreviations, units, words that are contracted, contractions run together)."""
+    kinds = np.zeros(CODE_POINTS, np.uint16)
+    for code in range(CODE_POINTS):
+        c = chr(code)
+        if c.isalpha():
+            kinds[code] = LETTER | (UPPER if not c.islower() else 0) | (LOWER if not c.isupper() else 0)
+        elif code > 0xA0 and unicodedata.category(c) == "So":
+            kinds[code] = ICON | OPENS | CLOSES
+        kinds[code] |= DIGIT * c.isdecimal()
+    for characters, bits in (
+        (_PUNCT, PUNCT | OPENS | CLOSES), (_QUOTES, QUOTE | OPENS | CLOSES), ("—–", HYPHEN | OPENS | CLOSES), ("-~", HYPHEN),
+        (_CURRENCY + "§%=", OPENS), (":<>=/", JOINT),
+    ):
+        kinds[[*map(ord, characters)]] |= np.uint16(bits)
+    kinds.flags.writeable = False
+    stems = [w for stem in _STEMS.split() for w in (stem, stem.capitalize())]
+    together = [w for t in _RUN_TOGETHER.split() for w in (t.replace("-", ""), t.replace("-", "").capitalize())]
+    return kinds, _hashes(_ABBREVIATIONS.split()), _hashes(_UNITS.split()), _hashes(stems), _hashes(together)
+
+
+def _hashes(words: list[str]) -> np.ndarray:
+    return np.unique(np.array([state_of(np.array([*map(ord, w)], np.uint32), 0, len(w)) for w in words], np.uint64))
