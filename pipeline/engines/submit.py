@@ -81,16 +81,26 @@ def _spark_submit() -> str:
 
 def packed(wheel: Path | None, folder: Path) -> Path:
     """A zip of the package in `folder`: a wheel under the name that Spark unpacks, or, without one, what is installed here."""
-    target = folder / "tamis.zip"
-    if wheel is not None:
+    target, installed = folder / "tamis.zip", _files()
+    if wheel is None:
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as out:
+            for name, path in sorted(installed.items()):
+                out.write(path, name)
+    else:
         if not zipfile.is_zipfile(wheel):
             raise RecipeError(f"--package {wheel}: neither a wheel nor a zip")
         shutil.copyfile(wheel, target)
-        return target
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as out:
-        for name, path in sorted(_files().items()):
-            out.write(path, name)
+    with zipfile.ZipFile(target, "a", zipfile.ZIP_DEFLATED) as out:
+        for name in sorted(installed.keys() & set(out.namelist())):
+            if name.endswith(".py") and out.read(name) == installed[name].read_bytes():
+                for kernel in _kernels(installed[name]):
+                    out.write(kernel, f"{name.rpartition('/')[0]}/__pycache__/{kernel.name}")
     return target
+
+
+def _kernels(source: Path) -> list[Path]:
+    """What numba has compiled of a file here: it takes them there too where the source is the same and the processor is."""
+    return sorted(p for p in (source.parent / "__pycache__").glob(f"{source.stem}.*") if p.suffix in (".nbi", ".nbc"))
 
 
 def _files() -> dict[str, Path]:

@@ -176,3 +176,20 @@ def test_a_folder_of_lists_that_is_not_there_is_told(tmp_path):
     (note,) = applied.manifest["notes"]
     assert note == f"recipe, step 1 (stopwords_filter): stopwords_dir {tmp_path}/nowhere is not there: the lists that come with tamis are used"
     assert applied.stats.column("stopwords_ratio").to_pylist() == [0.5]
+
+
+def test_a_pinned_list_is_found_where_the_package_lies_elsewhere(tmp_path, monkeypatch):
+    """As on an executor: the path of the pin is the driver's."""
+    tables = tmp_path / "driver" / "site" / "tamis" / "recipes" / "tables"
+    tables.mkdir(parents=True)
+    (tables / "stopwords.json").write_text('{"en": ["the", "of"]}')
+    pin = resources.Pin("words", "stopwords", str(tables), resources.digest(tables), (("lang", "en"),))
+    (tmp_path / "driver").rename(tmp_path / "executor")
+    with pytest.raises((OSError, StaleError, ValueError)):
+        resources.load((pin,))
+    monkeypatch.syspath_prepend(str(tmp_path / "executor" / "site"))
+    assert resources.load((pin,)) == {"words": frozenset({"the", "of"})}
+    (tmp_path / "executor" / "site" / "tamis" / "recipes" / "tables" / "stopwords.json").write_text('{"en": ["a"]}')
+    resources._load.cache_clear()
+    with pytest.raises(StaleError):
+        resources.load((pin,))

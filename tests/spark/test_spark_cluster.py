@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("pyspark")
-from cluster import SMALL, Cluster, kill, small_venv, wait_for
+from standalone import SMALL, Cluster, kill, small_venv, wait_for
 
 from tamis.pipeline.run import run
 
@@ -71,8 +71,6 @@ def start(cluster: Cluster, wheel: Path, data: Path, folder: Path) -> "subproces
         "spark.pyspark.python": str(python), "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1",
         "spark.executor.memory": "512m", "spark.driver.memory": "512m", "spark.ui.enabled": "false",
         "spark.driver.extraJavaOptions": SMALL, "spark.executor.extraJavaOptions": SMALL,
-        # compiled kernels of one run serve the next
-        "spark.executorEnv.NUMBA_CACHE_DIR": str(cluster.folder / "numba"),
     }
     command = [sys.executable, "-m", "tamis", "submit", str(folder / "recipe.yaml"), "--master", cluster.master, "--package", str(wheel)]
     command += [w for k, v in confs.items() for w in ("--conf", f"{k}={v}")]
