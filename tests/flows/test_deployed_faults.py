@@ -179,9 +179,9 @@ def stops(prefect: Loopback, flow_run: str, processes: set[int]) -> None:
 
 @pytest.fixture
 def long_part(tmp_path: Path, demo_corpus: Path) -> Path:
-    """1,409 short documents in one part: two pieces for the model."""
+    """1,600 short documents in one part: two pieces for the model."""
     texts = [json.loads(line)["text"] for line in demo_corpus.read_text("utf-8").splitlines()]
-    rows = [{"id": str(k), "text": f"{k} {text[:120]}"} for k, text in enumerate(texts[:1409])]
+    rows = [{"id": str(k), "text": f"{k} {text[:70]}"} for k, text in enumerate(texts[:1600])]
     (tmp_path / "long.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
     return tmp_path / "long.jsonl"
 
@@ -209,7 +209,7 @@ def test_a_killed_gpu_worker_costs_the_piece_that_it_was_at(prefect: Loopback, l
     assert answer == run(recipe, export_path=str(tmp_path / "plain"))["content_hash"]
     vectors, = (tmp_path / "out" / "work").glob("*-embed-*/vectors/*.parquet")
     tokens = pq.read_table(vectors).column("num_embedding_tokens").to_pylist()
-    assert len(tokens) == 1409 and [t == MARK for t in tokens] == [k < 1024 for k in range(1409)], "nor was any other"
+    assert len(tokens) == 1600 and [t == MARK for t in tokens] == [k < 1024 for k in range(1600)], "nor was any other"
 
 
 MARK = 77_777
