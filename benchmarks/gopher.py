@@ -110,7 +110,8 @@ def main() -> None:
 def report(texts: list[str], size: int, words: str, spent: dict[str, float], kept: dict[str, list[bool]], other: Any) -> None:
     n = len(texts)
     told, decided = other or ({}, {})
-    print(f"| words: {words} | ours, docs/cpu-s | MB/cpu-s | datatrove, docs/cpu-s | ours is ahead | decide alike |\n|---|--:|--:|--:|--:|--:|")
+    print(f"| words: {words} | ours, docs/cpu-s | MB/cpu-s | datatrove, docs/cpu-s | ours is ahead | decide alike |")
+    print("|---|--:|--:|--:|--:|--:|")
     for name, cost in spent.items():
         theirs = f"{n / told[name]:,.0f} | {told[name] / cost:,.0f}x" if name in told else " | "
         same = [a == b for a, b in zip(decided.get(name, []), kept.get(name, []), strict=name in told)]

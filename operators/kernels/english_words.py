@@ -8,9 +8,10 @@ import numpy as np
 from numba import njit
 
 from .codepoints import ONE, decode_all
-from .runs import BASE, BLANK
+from .runs import BASE, BLANK, place_of
 
 UPPER, LOWER, DIGIT, PUNCT, QUOTE, ICON, OPENS, CLOSES, HYPHEN, LETTER, JOINT = (1 << k for k in range(4, 15))
+LONGEST = 10  # code points of what is listed
 DOT, PERCENT, APOSTROPHE, RIGHT_QUOTE = 46, 37, 39, 0x2019
 
 
@@ -26,11 +27,20 @@ def state_of(codes: np.ndarray, start: int, end: int) -> np.uint64:
 
 @njit(cache=True, nogil=True)
 def _listed(codes: np.ndarray, start: int, end: int, hashes: np.ndarray) -> bool:
-    if end - start > 10 or start >= end:
+    if end - start > LONGEST or start >= end:
         return False
-    state = state_of(codes, start, end)
-    place = np.searchsorted(hashes, state)
-    return bool(place < hashes.size and hashes[place] == state)
+    return place_of(state_of(codes, start, end), hashes) >= 0
+
+
+@njit(cache=True, nogil=True)
+def _plain(codes: np.ndarray, start: int, end: int, kinds: np.ndarray) -> bool:
+    """Whether there are letters only, or digits only."""
+    same = (LETTER | DIGIT) & kinds[codes[end - 1]]
+    i = start
+    while i < end and same:
+        same &= kinds[codes[i]]
+        i += 1
+    return same != 0
 
 
 @njit(cache=True, nogil=True)
@@ -67,7 +77,7 @@ def _suffix(codes: np.ndarray, start: int, end: int, kinds: np.ndarray, units: n
     if before & DIGIT and (last == PERCENT or last == 43 or (not kinds[last] & LETTER and kinds[last] & OPENS and last > 61)):
         return 1
     at = end
-    while at > start and kinds[codes[at - 1]] & LETTER:
+    while at > start and end - at <= LONGEST and kinds[codes[at - 1]] & LETTER:
         at -= 1
     return end - at if start < at < end and kinds[codes[at - 1]] & DIGIT and _listed(codes, at, end, units) else 0
 
@@ -111,11 +121,13 @@ def _is_address(codes: np.ndarray, start: int, end: int, kinds: np.ndarray) -> b
 def _infix(codes: np.ndarray, at: int, start: int, end: int, kinds: np.ndarray) -> int:
     """Code points of what parts two words at `at`, inside of a run; 0: nothing does."""
     c, before = codes[at], kinds[codes[at - 1]] if at > start else np.uint16(0)
-    stop = at
-    while stop < end and codes[stop] == c:
-        stop += 1
-    after = kinds[codes[at + 1]] if at + 1 < end else np.uint16(0)
     kind = kinds[c]
+    if kind & (LETTER | DIGIT):
+        return 0
+    after = kinds[codes[at + 1]] if at + 1 < end else np.uint16(0)
+    stop, most = at, end if c == DOT else min(end, at + 4)  # of hyphens no more than three in a row part words
+    while stop < most and codes[stop] == c:
+        stop += 1
     if c == 0x2026 or kind & ICON:
         return 1
     if c == DOT and stop - at >= 2:
@@ -193,7 +205,9 @@ def english_runs(
     stems: np.ndarray, together: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """As `runs.word_runs`, of English words; `classes` is what that takes, the others are `english_lists.tables`."""
-    rows = offsets.size - 1
+    rows, maybe = offsets.size - 1, np.zeros(1 << 16, np.bool_)
+    for state in together:
+        maybe[state & np.uint64(0xFFFF)] = True
     bounds, values, count = np.zeros(rows + 1, np.int64), np.empty(2 * (offsets[rows] - offsets[0]) + 2, np.uint64), 0
     for row in range(rows):
         codes, at = decode_all(data, offsets[row], offsets[row + 1]), 0
@@ -206,7 +220,7 @@ def english_runs(
             while stop < codes.size and not classes[codes[stop]] & BLANK:
                 stop += 1
             end, more = stop, True
-            while more and start < end and not _listed(codes, start, end, whole):
+            while more and start < end and not _plain(codes, start, end, kinds) and not _listed(codes, start, end, whole):
                 size = _prefix(codes, start, end, kinds)
                 if size:
                     count = _put(codes, start, start + size, classes, values, count)
@@ -216,10 +230,14 @@ def english_runs(
                     ends[cut] = end
                     cut, end = cut + 1, end - back
                 more = size + back > 0
-            if start < end:
-                kept = _listed(codes, start, end, whole)
-                count = (_put(codes, start, end, classes, values, count) if kept
-                         else _middle(codes, start, end, classes, kinds, stems, together, values, count))
+            if start < end and _plain(codes, start, end, kinds):
+                count = _put(codes, start, end, classes, values, count)
+                if end - start <= LONGEST and maybe[values[count - 2] & np.uint64(0xFFFF)]:
+                    count = _middle(codes, start, end, classes, kinds, stems, together, values, count - 2)
+            elif start < end and _listed(codes, start, end, whole):
+                count = _put(codes, start, end, classes, values, count)
+            elif start < end:
+                count = _middle(codes, start, end, classes, kinds, stems, together, values, count)
             for k in range(cut - 1, -1, -1):
                 count = _put(codes, end, ends[k], classes, values, count)
                 end = ends[k]

@@ -221,7 +221,7 @@ def _most_covered(matches: np.ndarray, grams: Grams, known: Words, covered: np.n
 
 @njit(cache=True, nogil=True)
 def overlaps(read: Words, long: Grams, short: Grams, known: Words, longest: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(int64[n], int64[n], float64[n]): each row's n-grams that stand in examples; the example covered most (-1: none); its share."""
+    """(int64[n], int64[n], float64[n]): each row's n-grams that stand in examples; the example covered most, or -1; its share."""
     rows = read.bounds.size - 1
     hits, best, share = np.zeros(rows, np.int64), np.full(rows, -1, np.int64), np.zeros(rows)
     covered, found = np.zeros(longest, np.bool_), np.empty((64, 2), np.int64)

@@ -1,6 +1,7 @@
 """Gopher's, FineWeb's and C4's rules against what their definitions say, in plain Python."""
 
 import re
+import time
 from collections import Counter
 from typing import Any
 
@@ -216,6 +217,16 @@ def test_words_with_punctuation_apart_are_the_whole_text(text: str) -> None:
     plain = [w for w in found if any(c not in PUNCTUATED for c in w)]
     assert answer["gopher_words"] == len(plain) and answer["gopher_stop_words"] == len(set(gopher.STOP_WORDS) & set(found))
     assert answer["gopher_alpha_words"] == pytest.approx(ratio(sum(any(c.isalpha() for c in w) for w in found), len(found)))
+
+
+@pytest.mark.parametrize("text", [
+    "(" * 100_000 + "a" * 100_000, "a" + "=" * 200_000 + "b", "-" * 200_000, "a" + "-" * 200_000 + "b", "." * 200_000, "a." * 100_000,
+    "a@" * 100_000, "://" * 70_000, "x'd" * 70_000, "1" * 200_000, "a" * 200_000 + ")" * 100_000, "5" + "k" * 200_000,
+])
+def test_cutting_a_hostile_run_takes_no_long(text: str) -> None:
+    began = time.perf_counter()
+    gopher.runs(pa.array([text]))
+    assert time.perf_counter() - began < 3
 
 
 def test_a_contraction_without_its_apostrophe() -> None:
