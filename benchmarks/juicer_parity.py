@@ -1,10 +1,12 @@
 """Every text operator side by side with Data-Juicer's: the same answers on real and made-up documents, and how long each took.
 
-    python benchmarks/juicer_parity.py --data DIR --peer PYTHON [--docs 10000] [--only NAME ...]
+    python benchmarks/juicer_parity.py --data DIR [DIR ...] --peer PYTHON [--docs 10000] [--only NAME ...]
 
-`--data` is a folder of JSON lines with `text`; `--peer` a Python in whose environment py-data-juicer 1.6.1 is installed (with
-selectolax, opencc, ftfy). Half of the documents are real, half are made of pieces of real ones, marks of 30 scripts and what
-breaks programs. Without `--peer` only our times are told. Differences that are known and meant are listed as such.
+`--data` are folders or files of JSON lines with `text` (and `lang`, where they know it); `--peer` a Python in whose environment
+py-data-juicer 1.6.1 is installed (with selectolax, opencc, ftfy). Half of the documents are real, evenly from every file and
+language, half are made of pieces of real ones, marks of 30 scripts and what breaks programs. Without `--peer` only our times
+are told. Differences that are known and meant are listed as such. Deduplicators are compared by the rows that they keep,
+ours with `compat: data-juicer`.
 """
 
 import argparse
@@ -56,6 +58,10 @@ FILTERS: dict[str, tuple[str, str, list[dict[str, Any]]]] = {
     "stopwords_filter": ("StopWordsFilter", "stopwords_ratio", [{}, {"lang": "all"}]),
     "flagged_words_filter": ("FlaggedWordFilter", "flagged_words_ratio", [{"lang": "all"}]),
 }
+DEDUPLICATORS: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "document_deduplicator": ("DocumentDeduplicator", [{}, {"lowercase": True, "ignore_non_character": True}]),
+    "document_minhash_deduplicator": ("DocumentMinhashDeduplicator", [{}, {"tokenization": "character", "jaccard_threshold": 0.5}]),
+}
 LISTS = str(Path(__file__).resolve().parents[1] / "recipes" / "tables")
 KNOWN: dict[str, str] = {}  # operator -> why its answer may differ
 MARKS = [
@@ -68,11 +74,12 @@ MARKS = [
 ]
 
 
-def documents(folder: Path, count: int, seed: int = 0) -> list[str]:
-    """Half real ones, cut at 20,000 characters; half pieces and marks."""
+def documents(folders: list[Path], count: int, seed: int = 0) -> tuple[list[str], int]:
+    """Half real ones, cut at 20,000 characters, half pieces and marks; and how many languages the real ones are said to be in."""
     rng = random.Random(seed)
-    files = max(len(list(folder.rglob("*.jsonl*"))), 1)
-    real = [text[:20_000] for text in _texts(folder, count // 2 // files + 1)][: count // 2]
+    files = [f for folder in folders for f in (sorted(folder.rglob("*.jsonl*")) if folder.is_dir() else [folder])]
+    rows = [row for file in files for row in _texts(file, count // 2 // len(files) + 1)][: count // 2]
+    real = [text[:20_000] for text, _ in rows]
     made = []
     for _ in range(count - len(real)):
         parts = []
@@ -81,26 +88,27 @@ def documents(folder: Path, count: int, seed: int = 0) -> list[str]:
             at = rng.randrange(max(len(base), 1))
             parts.append(rng.choice(MARKS) if rng.random() < 0.6 else base[at : at + rng.randint(1, 60)])
         made.append("".join(parts))
-    return real + made
+    return real + made, len({lang for _, lang in rows if lang})
 
 
-def _texts(folder: Path, each: int) -> Iterator[str]:
-    """The first `each` texts of every file."""
+def _texts(path: Path, each: int) -> list[tuple[str, str | None]]:
+    """`each` texts of a file, evenly from beginning to end, and the language of each, where it is told."""
     import zstandard
 
-    for path in sorted(folder.rglob("*.jsonl*")):
-        raw = path.open("rb")
-        stream = zstandard.ZstdDecompressor().stream_reader(raw) if path.suffix == ".zst" else raw
-        for line in itertools.islice(io.TextIOWrapper(stream, encoding="utf-8"), each):
-            text = json.loads(line).get("text")
-            if isinstance(text, str):
-                yield text
+    raw = path.open("rb")
+    stream = zstandard.ZstdDecompressor().stream_reader(raw) if path.suffix == ".zst" else raw
+    rows = [json.loads(line) for line in itertools.islice(io.TextIOWrapper(stream, encoding="utf-8"), 40_000)]
+    found = [(r["text"], r.get("lang")) for r in rows if isinstance(r.get("text"), str)]
+    return found[:: max(1, len(found) // each)][:each]
 
 
 def peer(file: str) -> None:
     """In the peer's Python: answer every case of a file, one JSON line each."""
     asked = json.loads(Path(file).read_text("utf-8"))
     for name, settings in asked["cases"]:
+        if name in DEDUPLICATORS:
+            print("ANSWER" + json.dumps(_peer_keeps(name, settings, asked["texts"])), flush=True)
+            continue
         module = importlib.import_module(f"data_juicer.ops.{'mapper' if name in MAPPERS else 'filter'}.{name}")
         op = getattr(module, (MAPPERS.get(name) or FILTERS[name])[0])(**settings)
         began = time.process_time()
@@ -112,6 +120,29 @@ def peer(file: str) -> None:
             samples = {"text": asked["texts"], "__dj__stats__": [{} for _ in asked["texts"]]}
             answer = [s[FILTERS[name][1]] for s in op.compute_stats_batched(samples)["__dj__stats__"]]
         print("ANSWER" + json.dumps([time.process_time() - began, answer]), flush=True)
+
+
+def _peer_keeps(name: str, settings: dict[str, Any], texts: list[str]) -> tuple[float, list[int]]:
+    """In the peer's Python: seconds, and the numbers of the rows that it keeps."""
+    from data_juicer.core.data import NestedDataset
+
+    module = importlib.import_module(f"data_juicer.ops.deduplicator.{name}")
+    op = getattr(module, DEDUPLICATORS[name][0])(**settings)
+    rows = NestedDataset.from_list([{"text": t, "n": i} for i, t in enumerate(texts)])
+    began = time.process_time()
+    kept, _ = op.process(rows.map(op.compute_hash))
+    return time.process_time() - began, list(kept["n"])
+
+
+def _we_keep(name: str, settings: dict[str, Any], texts: list[str]) -> tuple[float, list[int]]:
+    """Seconds of a whole run, and the numbers of the rows that we keep."""
+    import pyarrow as pa
+    from tamis.pipeline.run import apply
+
+    rows = pa.table({"text": texts, "n": range(len(texts))})
+    began = time.process_time()
+    made = apply([{name: settings}], rows, compat="data-juicer")
+    return time.process_time() - began, made.table.column("n").to_pylist()
 
 
 def ours(name: str, settings: dict[str, Any], column: Any) -> tuple[float, list[Any]]:
@@ -141,34 +172,38 @@ def same(a: Any, b: Any) -> bool:
 def main() -> None:
     """Run all cases and print a line for each."""
     asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--data", type=Path, required=True)
+    asked.add_argument("--data", type=Path, nargs="+", required=True)
     asked.add_argument("--peer")
     asked.add_argument("--docs", type=int, default=10_000)
     asked.add_argument("--only", nargs="*", default=[])
     told = asked.parse_args()
     import pyarrow as pa
 
-    texts = documents(told.data, told.docs)
+    texts, languages = documents(told.data, told.docs)
     size = sum(len(t.encode()) for t in texts) / 1e6
     column = pa.array(texts, pa.string())
     cases = [(n, s) for n, (_, tries) in MAPPERS.items() for s in tries]
     lists = {"stopwords_filter": {"stopwords_dir": LISTS}, "flagged_words_filter": {"flagged_words_dir": LISTS}}
     cases += [(n, s | lists.get(n, {}))
               for n, (_, _, tries) in FILTERS.items() for s in tries]
+    cases += [(n, s) for n, (_, tries) in DEDUPLICATORS.items() for s in tries]
     cases = [c for c in cases if not told.only or c[0] in told.only]
     theirs = _ask(told.peer, texts, cases) if told.peer else iter(())
-    print(f"{len(texts)} documents, {size:.1f} MB\n{'operator':48} {'ours MB/s':>10} {'peer MB/s':>10} {'times':>7}  different")
+    print(f"{len(texts)} documents, {size:.1f} MB, {languages} languages\n{'operator':48} {'ours MB/s':>10} {'peer MB/s':>10} {'times':>7}  different")
     wrong = 0
     for name, settings in cases:
-        seconds, answer = ours(name, settings, column)
+        seconds, answer = _we_keep(name, settings, texts) if name in DEDUPLICATORS else ours(name, settings, column)
         line = f"{name + (' ' + str(settings) if settings else ''):48.48} {size / max(seconds, 1e-6):10.1f}"
         if told.peer:
             peer_seconds, wanted = next(theirs)
-            bad = [i for i, (a, b) in enumerate(zip(answer, wanted, strict=True)) if not same(a, b)]
+            if name in DEDUPLICATORS:
+                bad = sorted(set(answer) ^ set(wanted))
+            else:
+                bad = [i for i, (a, b) in enumerate(zip(answer, wanted, strict=True)) if not same(a, b)]
             wrong += len(bad) if name not in KNOWN else 0
             line += f" {size / max(peer_seconds, 1e-6):10.1f} {peer_seconds / max(seconds, 1e-6):7.1f}  {len(bad)} "
             line += KNOWN.get(name, "") if bad else ""
-            for i in bad[:2]:
+            for i in bad[:2] if name not in DEDUPLICATORS else ():
                 line += f"\n    {texts[i][:200]!r}\n    ours {str(answer[i])[:200]!r}\n    peer {str(wanted[i])[:200]!r}"
         print(line, flush=True)
     sys.exit(1 if wrong else 0)
