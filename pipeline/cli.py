@@ -12,7 +12,7 @@ import sys
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -26,6 +26,7 @@ from .errors import RecipeError, TamisError
 from .index import commands as indexing
 from .index import upkeep
 from .lake import cli as lake
+from .reporting.words import counted
 from .run import run as run_recipe
 from .terminal import err, out
 
@@ -92,7 +93,7 @@ def refresh_command(path: RecipePath, sets: Overrides = None, as_json: Json = Fa
         return
     for line in (*told["batches"], told):
         where = f"batch {line['name']}" if "name" in line else f"{'' if told['batches'] else 'Nothing new. '}{told['pool']}"
-        out.print(f"{where}: {line['files']:,} files, {line['rows_in']:,} -> {line['rows_out']:,} rows", markup=False)
+        out.print(f"{where}: {counted(line['files'], 'file')}, {line['rows_in']:,} -> {line['rows_out']:,} rows", markup=False)
 
 
 @app.command("plan")
@@ -197,13 +198,14 @@ def compare_command(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 3,
     heldout: Annotated[float, typer.Option(help="Share of the rows that no selector sees.")] = 0.05,
     proxy: Annotated[bool, typer.Option("--proxy", help="Train a small model on each choice; test it on rows held out.")] = False,
+    kind: Annotated[Literal["gpt", "ngram"], typer.Option("--proxy-kind", help="ngram takes a second instead of a minute.")] = "gpt",
     epochs: Annotated[float, typer.Option(help="Passes of the small model over a choice.")] = 2.0,
     sets: Overrides = None, as_json: Json = False,
 ) -> None:
     """Compare selectors: one pool, equal budgets in tokens, several seeds, one table. `random` is added where no recipe has it."""
     with display.progress(err, quiet=as_json) as progress:
         told = comparing.compare(recipes, folder, shares=shares or [0.1], seeds=seeds, heldout=heldout, sets=sets or [],
-                                 proxy=Trial(epochs=epochs) if proxy else None, progress=progress)
+                                 proxy=Trial(epochs=epochs, kind=kind) if proxy else None, progress=progress)
     if as_json:
         print(json.dumps(told, ensure_ascii=False))
     else:

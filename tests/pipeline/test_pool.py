@@ -165,7 +165,7 @@ def test_two_steps_with_an_index_have_one_each(recipe: Path, tmp_path: Path) -> 
 
 def test_the_command(recipe: Path, tmp_path: Path) -> None:
     told = CliRunner().invoke(app, ["refresh", str(recipe)], env={"COLUMNS": "200"})
-    assert told.exit_code == 0 and "batch 0001: 1 files, 4 -> 2 rows" in told.output
+    assert told.exit_code == 0 and "batch 0001: 1 file, 4 -> 2 rows" in told.output
     assert "Nothing new. " in CliRunner().invoke(app, ["refresh", str(recipe)], env={"COLUMNS": "200"}).output
 
 
