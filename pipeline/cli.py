@@ -198,7 +198,7 @@ def compare_command(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 3,
     heldout: Annotated[float, typer.Option(help="Share of the rows that no selector sees.")] = 0.05,
     proxy: Annotated[bool, typer.Option("--proxy", help="Train a small model on each choice; test it on rows held out.")] = False,
-    kind: Annotated[Literal["gpt", "ngram"], typer.Option("--proxy-kind", help="ngram takes a second instead of a minute.")] = "gpt",
+    kind: Annotated[Literal["gpt", "ngram"], typer.Option("--proxy-kind", help="ngram: a second, no minute.")] = "gpt",
     epochs: Annotated[float, typer.Option(help="Passes of the small model over a choice.")] = 2.0,
     sets: Overrides = None, as_json: Json = False,
 ) -> None:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xxhash
 
+from ...selectors.influence.ngram import NgramProxy
 from ...selectors.influence.proxy import Proxy, ProxySettings
 from ..errors import RecipeError
 from ..workspace import read_json, write_json
@@ -23,11 +24,14 @@ class Trial:
         settings: its size, tokens in view, learning rate, device.
         epochs: passes over a choice; every choice of one budget trains the same number of steps, that of the baseline's.
         most: rows held out that it is tested on.
+        kind: gpt, or ngram: a trigram model over the same tokens, which takes a second and looks at nothing beyond words and
+            their neighbours; of the settings it reads vocabulary and context, and no epochs.
     """
 
     settings: ProxySettings = field(default_factory=ProxySettings)
     epochs: float = 2.0
     most: int = 400
+    kind: Literal["gpt", "ngram"] = "gpt"
 
 
 def trial(
@@ -38,7 +42,7 @@ def trial(
     to the lines of `runs`, and answers `proxy` and `differences` against the baseline. What each training gave is kept in
     `folder` and taken up by a later run."""
     texts = [t or "" for t in pool.texts]
-    proxy = Proxy(texts, asked.settings)
+    proxy = (Proxy if asked.kind == "gpt" else NgramProxy)(texts, asked.settings)
     encoded, tested = proxy.encode(texts), proxy.encode([t or "" for t in pool.heldout[: asked.most]])
     tested = [t for t in tested if len(t) > 1]
     if not tested:
@@ -64,22 +68,26 @@ def trial(
                 gaps = {"loss": paired(loss, scores[baseline][0], count), "accuracy": paired(right, scores[baseline][1], count)}
                 differences += [{"share": share, "name": name, "what": what, "mean": mean, "low": low, "high": high}
                                 for what, (mean, low, high) in gaps.items()]
-    return {"proxy": {**vars(asked.settings), "epochs": asked.epochs, "parameters": proxy.parameters, "tested": len(tested)},
-            "differences": differences}
+    made = {**vars(asked.settings), "epochs": asked.epochs, "parameters": proxy.parameters} if asked.kind == "gpt" else {}
+    return {"proxy": {"kind": asked.kind, **made, "tested": len(tested)}, "differences": differences}
 
 
 def _tried(
     proxy: Proxy, rows: list[np.ndarray], tested: list[np.ndarray], steps: int, seed: int, folder: Path,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """Losses, right tokens, tokens of the tested rows, and seconds of training; from `folder` where it is known."""
-    told = xxhash.xxh3_128(repr((vars(proxy.settings), proxy.vocabulary, steps, seed)).encode())
+    told = xxhash.xxh3_128(repr((type(proxy).__name__, vars(proxy.settings), proxy.vocabulary, steps, seed)).encode())
     for row in (*rows, np.full(1, -1, np.int32), *tested):
         told.update(row.tobytes() + b"|")
     file = folder / f"{told.hexdigest()}.json"
     known = read_json(file)
     if known is None:
-        model, seconds = proxy.train(rows, steps=steps, seed=seed)
-        loss, right, count = proxy.score(model, tested)
+        if isinstance(proxy, NgramProxy):
+            trigrams, seconds = proxy.fit(rows)
+            loss, right, count = trigrams.score(tested, proxy.settings.context)
+        else:
+            model, seconds = proxy.train(rows, steps=steps, seed=seed)
+            loss, right, count = proxy.score(model, tested)
         known = {"loss": loss.tolist(), "right": right.tolist(), "count": count.tolist(), "seconds": seconds}
         write_json(file, known)
     return np.array(known["loss"]), np.array(known["right"]), np.array(known["count"]), float(known["seconds"])
