@@ -126,7 +126,7 @@ def _tell_filter(run: Finished, step: Mapping[str, Any], row: int, leaves: Mappi
     bound = leaves["bound"] if leaves is not None and leaves["bound"] else step["keep"]
     told = f"{shown}  ({bound})" if shown else f"({bound})"
     told = told.replace("<=", "≤")
-    if leaves is not None and leaves["reason"] == "not_member" and folder is not None:
+    if leaves is not None and folder is not None and (leaves["reason"] == "not_member" or leaves["note"] in numbers.values()):
         leaves = {**leaves, "note": None}  # which names the value that is shown already
     return _verdict(step, leaves, told, numbers=numbers, verdict="stays" if folder is not None else "passed")
 
