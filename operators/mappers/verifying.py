@@ -28,7 +28,14 @@ def luhn(digits: str) -> bool:
 
 
 def card(candidate: str) -> int:
-    """Length of the candidate if it is the number of a card: an issuer's first digits and length, and Luhn's digit; else 0."""
+    """Length of the candidate if it is the number of a card: an issuer's first digits and length, and Luhn's digit; else 0.
+
+    In groups it must be written as on a card: four digits each, or 4, 6 and 4 or 5, one mark between them.
+    """
+    groups = [len(g) for g in candidate.replace("-", " ").split(" ")]
+    usual = len(groups) == 1 or groups[:-1] == [4] * (len(groups) - 1) or groups in ([4, 6, 4], [4, 6, 5])
+    if not usual or (" " in candidate and "-" in candidate):
+        return 0
     digits = candidate.replace(" ", "").replace("-", "")
     first = int(digits[:4])
     issued = any(low <= first <= high and len(digits) in lengths for low, high, lengths in _CARDS)
