@@ -19,10 +19,11 @@ def bounds(op: Operator, values: np.ndarray, told: Spread) -> Range:
     """Bounds at the 1st and 99th percentile, on the sides on which the filter decides by default; rounded outwards.
 
     Where more than 1 % of the rows share the least (or greatest) value, these rows are cut if they are at most 5 %.
-    A side that would remove nothing is left open. Where the number has no bounds to set (it holds or not): the default.
+    A side that would remove nothing is left open. Where the number has no bounds to set (it holds or not), or counts broken
+    rules, which have published ones: the default.
     """
     assert op.unit is not None and op.keep is not None
-    if not op.unit.suffix:
+    if not op.unit.suffix or op.rules:
         return op.keep
     low, high = _sides(op)
     whole = _whole(op)
@@ -95,7 +96,7 @@ def _settings(step: Step, keep: Range, told: Spread) -> dict[str, float]:
     """The bounds to write: those that cut; and on a side left open, where the operator's own would cut, the corpus's end."""
     op = step.op
     assert isinstance(op, Operator) and op.unit is not None and op.keep is not None
-    if not op.unit.suffix:
+    if not op.unit.suffix or op.rules:
         return {}
     assert told.min is not None and told.max is not None
     whole, low, high = _whole(op), keep.min, keep.max

@@ -1,10 +1,13 @@
 """A filter of several rules in a run: each rule's number is a stat, the ledger names the rule; a mapper's numbers are stats."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from tamis.pipeline.analyze import analyze
 from tamis.pipeline.run import apply
 
 GOOD = "These are the words of a text that have something to say. " * 8
@@ -34,6 +37,15 @@ def test_more_rules_may_be_broken_and_the_range_reversed() -> None:
     assert apply([{"gopher_quality_filter": {"max_broken": 2}}], ROWS).table.num_rows == 5  # the empty text breaks four
     reverse = apply([{"gopher_quality_filter": {"reversed_range": True, "max_broken": 0, "max_closed_interval": False}}], ROWS)
     assert {line["reason"] for line in reverse.ledger.to_pylist()} <= {"in_reversed_range"}
+
+
+def test_published_thresholds_are_not_replaced_by_percentiles(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS * 40), "utf-8")
+    (tmp_path / "asked.yaml").write_text(json.dumps({
+        "dataset_path": str(tmp_path / "data.jsonl"), "export_path": str(tmp_path / "out"),
+        "process": [{"gopher_quality_filter": {"min_doc_words": 30}}]}), "utf-8")
+    found = analyze(tmp_path / "asked.yaml", tmp_path / "analysis")
+    assert "- gopher_quality_filter: {min_doc_words: 30}  # removes" in found.suggestion and "max_broken" not in found.suggestion
 
 
 def test_a_mappers_numbers_are_stats_of_the_rows_that_reached_it() -> None:
