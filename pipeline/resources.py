@@ -20,7 +20,7 @@ from ..operators.embed.causal import CausalModel
 from ..operators.embed.sentence import SentenceEncoder
 from ..operators.embed.static import StaticEncoder, static_folder
 from ..selectors.base import Selector
-from . import classifier, corpus, evaluation, trainers, user_code
+from . import classifier, evaluation, target_texts, trainers, user_code
 from .errors import RecipeError, StaleError, did_you_mean
 from .local_models import NgramModel, SentencePieces, Tokenizer, data_juicer_folders, find_folder, find_model, find_pieces, find_tokenizer
 
@@ -339,27 +339,14 @@ def _find_classifier(keyword: str, settings: Mapping[str, Any]) -> Pin:
 
 
 def _find_texts(keyword: str, settings: Mapping[str, Any]) -> Pin:
-    path = Path(settings["target_path"]).expanduser()
-    if not path.exists():
-        raise ValueError(f"target_path {str(path)!r}: nothing lies there")
-    return Pin(keyword, "texts", str(path), digest(path), (("target_key", settings["target_key"]),))
+    path = target_texts.place(settings["target_path"])
+    return Pin(keyword, "texts", path, digest(Path(path)), (("target_key", settings["target_key"]),))
 
 
 def _find_trainer(keyword: str, settings: Mapping[str, Any]) -> Pin:
     path = trainers.place(settings["model"])
     options = tuple((k, settings[k]) for k in ("scoring", "answer_after", "device"))
     return Pin(keyword, "trainer", path, digest(Path(path)) if path else "", options)
-
-
-def _load_texts(found: Pin) -> list[str | None]:
-    """One column of the rows of a file or folder."""
-    key, texts = dict(found.options)["target_key"], []
-    sources = corpus.discover(found.path, base=Path.cwd())
-    corpus.peek_schema(sources, (key,))
-    for split in corpus.cut(sources):
-        for batch in corpus.read(split, text_keys=(key,), batch_rows=8192, batch_bytes=1 << 24, tolerate=False):
-            texts += batch.column(key).to_pylist()
-    return texts
 
 
 _FIND: dict[str, Callable[[str, Mapping[str, Any]], Pin | None]] = {
@@ -382,7 +369,8 @@ _LOAD: dict[str, Callable[[Pin], Any]] = {
     "sentencepiece": lambda found: SentencePieces(found.path), "kenlm": lambda found: NgramModel(found.path),
     "cutter": lambda found: (Tokenizer if found.path.endswith(".json") else SentencePieces)(found.path),
     "trainer": lambda found: trainers.trainer(found.path, **dict(found.options)),
-    "texts": _load_texts, "evaluation": lambda found: evaluation.examples(found.path, found.sha256, found.options),
+    "texts": lambda found: target_texts.load(found.path, dict(found.options)["target_key"]),
+    "evaluation": lambda found: evaluation.examples(found.path, found.sha256, found.options),
     "classifier": lambda found: classifier.load(found.path),
     "python_lambda": lambda found: user_code.load_lambda(dict(found.options)["lambda_str"]),
     "python_file": lambda found: user_code.load_file(found.path, dict(found.options)["function_name"]),
