@@ -95,14 +95,15 @@ def begin(recipe_path: str | Path, **overrides: Any) -> Path | None:
     asked = recipe.load(recipe_path, **overrides)
     pool, steps = Pool.of(asked), _steps(asked)
     with pool.lock():
-        pending = pool.pending()
-        if pending is not None and not _as_begun(pool, asked, pending):
+        pending, told = pool.pending(), pool.told()
+        entered = pending is not None and any(b["name"] == pending["name"] for b in told["batches"])
+        if pending is not None and (entered or not _as_begun(pool, asked, pending)):
             pending = None
         if pending is None:
-            told = pool.told()
             new = _new(asked, told)
             write_json(pool.folder / "pool.json", told)
             if not new:
+                (pool.folder / "pending.json").unlink(missing_ok=True)
                 return None
             pending = {"name": f"{len(told['batches']) + 1:04d}", "files": new}
             write_json(pool.folder / "pending.json", pending)
@@ -154,6 +155,7 @@ def _new(asked: Recipe, told: dict[str, Any]) -> dict[str, dict[str, Any]]:
     found = listing(list(asked.dataset_path), base=base_of(asked), suffixes=asked.suffixes)
     digests = {f["digest"]: f["batch"] for f in told["files"].values()}
     new: dict[str, dict[str, Any]] = {}
+    fresh: set[str] = set()
     for source, (url, size) in sorted(found.items()):
         modified = 0 if is_remote(url) else local_path(url).stat().st_mtime_ns
         known = told["files"].get(source)
@@ -162,9 +164,9 @@ def _new(asked: Recipe, told: dict[str, Any]) -> dict[str, dict[str, Any]]:
         seen = {"bytes": size, "modified": modified, "digest": digest_of(url)}
         if seen["digest"] in digests:
             told["files"][source] = seen | {"batch": digests[seen["digest"]]}
-        elif size:
+        elif size and seen["digest"] not in fresh:  # a second file of one content adds nothing
             new[source] = seen
-            digests[seen["digest"]] = ""  # a second file of the same content adds nothing
+            fresh.add(seen["digest"])
     return new
 
 

@@ -120,6 +120,25 @@ def test_a_batch_done_and_not_entered_is_entered_once(recipe: Path, tmp_path: Pa
     assert len(json.loads((tmp_path / "pool" / "pool.json").read_text())["batches"]) == 1 and pool.begin(recipe) is None
 
 
+def test_a_crash_between_the_two_books_is_no_second_batch(recipe: Path, tmp_path: Path) -> None:
+    batch = pool.begin(recipe)
+    assert batch is not None
+    pending = (tmp_path / "pool" / "pending.json").read_text()
+    run(batch)
+    line = pool.taken(batch)
+    (tmp_path / "pool" / "pending.json").write_text(pending)  # as if killed before it was removed
+    assert pool.taken(batch) == line and pool.refresh(recipe)["batches"] == []
+    arrive(tmp_path, "b.jsonl", "gamma")
+    (tmp_path / "pool" / "pending.json").write_text(pending)
+    assert [b["name"] for b in pool.refresh(recipe)["batches"]] == ["0002"]
+
+
+def test_two_new_files_of_one_content_are_one(recipe: Path, tmp_path: Path) -> None:
+    shutil.copy(tmp_path / "crawl" / "a.jsonl", tmp_path / "crawl" / "b.jsonl")
+    assert [b["files"] for b in pool.refresh(recipe)["batches"]] == [1]
+    assert json.loads((tmp_path / "pool" / "pool.json").read_text())["files"]["b.jsonl"]["batch"] == "0001"
+
+
 def test_a_file_that_goes_while_its_batch_is_begun(recipe: Path, tmp_path: Path) -> None:
     arrive(tmp_path, "b.jsonl", "gamma")
     with pytest.raises(KeyboardInterrupt):
