@@ -89,7 +89,7 @@ def qdit(pool: Pool, budget: float, *, seed: int, alpha: float = 0.7, neighbours
             raise ValueError(f"{int((~np.isfinite(quality)).sum())} of {len(pool)} qualities are NaN or infinite")
         low, high = quality.min(), quality.max()
         bonus = share * (quality - low) / (high - low) if high > low else bonus
-    largest = max((float(graph.similarity[a:b].sum()) for a, b in zip(graph.ends[:-1], graph.ends[1:], strict=True)), default=1.0)
+    largest = float(np.add.reduceat(graph.similarity, graph.ends[:-1]).max()) if len(pool) else 1.0  # each row has itself at least
     cost = None if pool.cost is None else pool.cost[order]
     picks, gains = lazy_greedy(graph, budget, cost=cost, bonus=bonus, scale=(1 - share) / largest)
     return _covering(pool, budget, order, graph, picks, gains)

@@ -17,7 +17,7 @@ from .kernels import add_rows, two_nearest
 BLOCK = 4096  # rows at a time, each with its distance to every centroid
 SEARCHED = 4 * BLOCK  # rows at a time where faiss keeps the nearest only
 SPAN = 16 * BLOCK  # rows held as float32 at a time where the vectors are larger than memory
-_CLOSE = 1e-5  # squared float32 distances of unit rows that differ by less are told apart in float64
+_CLOSE = 5e-6  # of the squared lengths: squared float32 distances that differ by less are told apart in float64
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -129,9 +129,9 @@ def assign(points: np.ndarray, centroids: np.ndarray, spherical: bool) -> tuple[
     labels, best, second = np.empty(n, np.int32), np.empty(n, np.float32), np.empty(n, np.float32)
     squared = faiss.pairwise_distances(points, centroids)
     two_nearest(squared, labels, best, second)
-    scale = np.maximum(squares(points), 1.0) if not spherical else 1.0
-    for i in np.flatnonzero(second - best <= _CLOSE * scale):
-        close = np.flatnonzero(squared[i] <= second[i] + 2 * _CLOSE * (scale if spherical else scale[i]))
+    unsure = _CLOSE * (squares(points) + float(squares(centroids).max(initial=0.0)))  # what rounding can amount to
+    for i in np.flatnonzero(second - best <= unsure):
+        close = np.flatnonzero(squared[i] <= second[i] + 2 * unsure[i])
         gaps = centroids[close].astype(np.float64) - points[i].astype(np.float64)
         labels[i] = close[int((gaps * gaps).sum(axis=1).argmin())]
     # |x - c|^2 = 2 (1 - cos) for unit x and c, without the cancellation of 1 - x.c

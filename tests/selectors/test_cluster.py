@@ -189,6 +189,16 @@ def test_labels_are_exact_where_float32_cannot_tell():
     assert alone == labels[:200].tolist()
 
 
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_labels_are_exact_at_any_scale(size):
+    rng = np.random.default_rng(0)
+    points = (size * rng.normal(size=(500, 16))).astype(np.float32)
+    centroids = (size * rng.normal(size=(20, 16))).astype(np.float32)
+    labels, _ = assign(points, centroids, False)
+    exact = ((points[:, None].astype(np.float64) - centroids[None].astype(np.float64)) ** 2).sum(axis=2)
+    assert (labels == exact.argmin(axis=1)).all()
+
+
 def test_a_cluster_that_runs_empty_starts_again_far_out():
     points = np.array([[0.0, 0], [0, 1], [9, 9], [9, 8], [50, 50]], np.float32)
     start = np.array([[0, 0], [9, 9], [-99, -99]], np.float32)  # the third is nearest to nothing
