@@ -42,19 +42,18 @@ def lay_out(source: Path, folder: Path, size: int) -> tuple[int, int]:
     """Write FILES files of JSON lines; answer rows and bytes of text."""
     out = [(folder / f"{i:02}.jsonl").open("w", encoding="utf-8") for i in range(FILES)]
     rows = held = 0
-    for split in corpus.cut(tuple(corpus.discover([str(source)], base=Path.cwd()))):
+    found = corpus.cut(tuple(corpus.discover([str(source)], base=Path.cwd())))
+    for number, split in enumerate(found, 1):  # about as much of each
         for batch in corpus.read(split, text_keys=("text",), batch_rows=1000, batch_bytes=8 << 20, tolerate=True):
             for text in batch.column("text").to_pylist():
                 if text is None:
                     continue
                 out[rows % FILES].write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
                 rows, held = rows + 1, held + len(text.encode())
-                if held >= size:
+                if held >= size * number / len(found):
                     break
-            if held >= size:
+            if held >= size * number / len(found):
                 break
-        if held >= size:
-            break
     for file in out:
         file.close()
     return rows, held

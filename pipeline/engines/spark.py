@@ -34,13 +34,18 @@ DEFAULTS = {
     "spark.python.worker.reuse": "true",
     "spark.ui.showConsoleProgress": "false",
 }
-ALONE = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+# ... and where it is alone on this machine: a JVM that only hands out tasks is not worth the second compiler's time.
+ALONE = {
+    "spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+}
+TASKS = 4  # to a core: a task costs some tens of ms, and a part that is done stays done whatever becomes of its task
 
 
 class SparkEngine:
     """A Spark session, started at the first stage that needs one, or the one that is there already.
 
-    `master` None: Spark's own configuration decides. `partitions`: at most so many tasks to a job; 0: a task for each part.
+    `master` None: Spark's own configuration decides. `partitions`: at most so many tasks to a job; 0: TASKS to a core.
     `edges_in_memory`: of a graph with more edges the components are found by Spark.
     """
 
@@ -72,7 +77,7 @@ class SparkEngine:
         there = session.range(0, targets, 1, 1).selectExpr(
             "cast(id as int) target", f"cast({NOTHING} as int) source", "0 number", "cast(null as binary) block")
         blocks = self._places(len(sources)).mapInArrow(EmitBody(emit, list(sources)), BLOCK) if sources else there.limit(0)
-        tasks = min(targets, self.partitions or targets)
+        tasks = self._tasks(targets)
         whole = blocks.union(there).selectExpr("*", f"target % {tasks} share")
         # a share of its own for each: hashed, some tasks would have several and others none
         spread = whole.repartitionById(tasks, "share") if hasattr(whole, "repartitionById") else whole.repartition(tasks, "share")
@@ -94,7 +99,10 @@ class SparkEngine:
 
     def _places(self, count: int) -> "DataFrame":
         """The numbers 0 to `count` - 1, shared out in order."""
-        return self._start().range(0, count, 1, min(count, self.partitions or count))
+        return self._start().range(0, count, 1, self._tasks(count))
+
+    def _tasks(self, count: int) -> int:
+        return min(count, self.partitions or TASKS * self._start().sparkContext.defaultParallelism)
 
     def _profile(self, task: object) -> Any:
         """For a task that asks a model: what `spark.tamis.gpus` says of GPUs, by stage-level scheduling; None: nothing is asked."""
