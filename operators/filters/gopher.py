@@ -34,6 +34,7 @@ QUALITY = (
     Rule("gopher_stop_words", "min_stop_words"),
 )
 REPETITION = (
+    Rule("gopher_characters", "min_doc_characters"),
     Rule("gopher_dup_paras", None, "max_dup_para_frac"),
     Rule("gopher_dup_para_chars", None, "max_dup_para_char_frac"),
     Rule("gopher_dup_lines", None, "max_dup_line_frac"),
@@ -130,17 +131,18 @@ def gopher_quality(
     stats=names(REPETITION, "gopher_repetition_broken"),
 )
 def gopher_repetition(
-    text: pa.StringArray, runs: pa.ListArray, *, max_dup_line_frac: float | None = 0.3, max_dup_para_frac: float | None = 0.3,
-    max_dup_line_char_frac: float | None = 0.2, max_dup_para_char_frac: float | None = 0.2, max_top_2_gram: float | None = 0.2,
-    max_top_3_gram: float | None = 0.18, max_top_4_gram: float | None = 0.16, max_dup_5_grams: float | None = 0.15,
-    max_dup_6_grams: float | None = 0.14, max_dup_7_grams: float | None = 0.13, max_dup_8_grams: float | None = 0.12,
-    max_dup_9_grams: float | None = 0.11, max_dup_10_grams: float | None = 0.10, words: Cut = "punctuation",
+    text: pa.StringArray, runs: pa.ListArray, *, min_doc_characters: int | None = 1, max_dup_line_frac: float | None = 0.3,
+    max_dup_para_frac: float | None = 0.3, max_dup_line_char_frac: float | None = 0.2,
+    max_dup_para_char_frac: float | None = 0.2, max_top_2_gram: float | None = 0.2, max_top_3_gram: float | None = 0.18,
+    max_top_4_gram: float | None = 0.16, max_dup_5_grams: float | None = 0.15, max_dup_6_grams: float | None = 0.14,
+    max_dup_7_grams: float | None = 0.13, max_dup_8_grams: float | None = 0.12, max_dup_9_grams: float | None = 0.11,
+    max_dup_10_grams: float | None = 0.10, words: Cut = "punctuation",
 ) -> pa.StructArray:
     """How many of Gopher's repetition rules a text breaks, and each rule's number.
 
     Lines (between newlines) and paragraphs (between empty lines) that were there before, of all, and their code points, of
     the text's; code points of the most frequent n-gram of words times its count, and of n-grams that were there before, of
-    the text's. A bound of null asks nothing; `words` as in gopher_quality_filter. Empty: all 0 (datatrove sends it away).
+    the text's. A bound of null asks nothing; `words` as in gopher_quality_filter. Empty: all 0, and one rule broken.
     Null: null. Cost: one pass, and one over the words for each n.
     Source: Rae et al. 2021 (Gopher), table A1, as datatrove has it.
     >>> gopher_repetition(t := pa.array(["a b\\na b"]), runs(t))[0].as_py()["gopher_dup_lines"]
@@ -151,10 +153,10 @@ def gopher_repetition(
     paras, dup_paras, para_points = repeated_pieces(offsets, data, 2, True)
     lines, dup_lines, line_points = repeated_pieces(offsets, data, 1, False)
     grams = kernel.repeated_points(*_words(text, runs, words), np.array(TOPS), np.array(DUPLICATES))
-    found = (_share(dup_paras, paras), _share(para_points, points), _share(dup_lines, lines), _share(line_points, points),
+    found = (points, _share(dup_paras, paras), _share(para_points, points), _share(dup_lines, lines), _share(line_points, points),
              *(_share(row, points) for row in grams))
     bounds = {
-        "max_dup_line_frac": max_dup_line_frac, "max_dup_para_frac": max_dup_para_frac,
+        "min_doc_characters": min_doc_characters, "max_dup_line_frac": max_dup_line_frac, "max_dup_para_frac": max_dup_para_frac,
         "max_dup_line_char_frac": max_dup_line_char_frac, "max_dup_para_char_frac": max_dup_para_char_frac,
         "max_top_2_gram": max_top_2_gram, "max_top_3_gram": max_top_3_gram, "max_top_4_gram": max_top_4_gram,
         "max_dup_5_grams": max_dup_5_grams, "max_dup_6_grams": max_dup_6_grams, "max_dup_7_grams": max_dup_7_grams,

@@ -7,8 +7,7 @@ from .breaks import _break_width as break_width
 from .folding import decoded, stripped
 
 LF, OPEN, CLOSE, BRACE = 10, 91, 93, 123
-QUOTES = b"\"')]}"
-LETTER, BLANK, DIGIT, ENDS, CLOSES = 1, 2, 4, 8, 16  # bits of the class table
+BLANK, DIGIT = 2, 4  # bits of the class table
 
 
 @njit(cache=True, nogil=True)
@@ -143,40 +142,50 @@ def good_lines(
 
 
 @njit(cache=True, nogil=True)
-def _sentences(data: np.ndarray, start: int, end: int, table: np.ndarray) -> int:
-    """Sentences of a line: each ends in marks, brackets and quotes behind them too, before a blank or the line's end.
-
-    A full stop behind a single letter (initials, e.g.) ends none.
-    """
-    count, at, letters, open_, ended = 0, start, 0, False, False
-    while at < end:
-        code, width = decoded(data, at, end)
-        kind = table[code] if code < table.size else np.uint8(0)
-        if kind & BLANK:
-            count += ended
-            open_, ended, letters = open_ and not ended, False, 0
-        elif kind & ENDS:
-            ended, open_ = not (code == 46 and letters == 1), True
-            letters = 0
-        elif not (ended and kind & CLOSES):
-            letters = letters + 1 if kind & LETTER else 0
-            open_, ended = True, False
-        at += width
-    return count + open_
+def lines_at(offsets: np.ndarray, data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(int64[m + 1], int64[m]): where each line of the rows begins (one more: where the last ends), and of which row it is."""
+    count = offsets.size - 1
+    for at in range(offsets[0], offsets[-1]):
+        count += data[at] == LF
+    starts, rows, n = np.empty(count + 1, np.int64), np.empty(count, np.int64), 0
+    for row in range(offsets.size - 1):
+        starts[n], rows[n] = offsets[row], row
+        n += 1
+        for at in range(offsets[row], offsets[row + 1]):
+            if data[at] == LF:
+                starts[n], rows[n] = at + 1, row
+                n += 1
+    starts[n] = offsets[-1]
+    return starts, rows
 
 
 @njit(cache=True, nogil=True)
-def count_page(offsets: np.ndarray, data: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """int64[3, n]: how often `lorem ipsum` stands there; curly brackets (opening); sentences, of each line apart."""
-    told = np.zeros((3, offsets.size - 1), np.int64)
+def count_sentences(bounds: np.ndarray, words: np.ndarray, rows: np.ndarray, marks: np.ndarray, count: int) -> np.ndarray:
+    """int64[count]: sentences of each row. Line i, of row rows[i], has words bounds[i]:bounds[i + 1] (two numbers each, `runs`).
+
+    One ends in a word that is a mark (bool[0x110000]); the next begins with a word that is neither mark nor punctuation.
+    """
+    told = np.zeros(count, np.int64)
+    for line in range(rows.size):
+        ended = False
+        told[rows[line]] += bounds[line + 1] > bounds[line]
+        for i in range(bounds[line], bounds[line + 1], 2):
+            code = words[i] - np.uint64(1)  # of a word of one code point
+            mark = words[i + 1] >> np.uint64(2) == np.uint64(1) and marks[np.int64(code)]
+            if ended and not mark and words[i + 1] & np.uint64(1):
+                told[rows[line]] += 1
+                ended = False
+            ended |= mark
+    return told
+
+
+@njit(cache=True, nogil=True)
+def count_page(offsets: np.ndarray, data: np.ndarray) -> np.ndarray:
+    """int64[2, n]: how often `lorem ipsum` stands there; opening curly brackets."""
+    told = np.zeros((2, offsets.size - 1), np.int64)
     for row in range(offsets.size - 1):
         begin, end = offsets[row], offsets[row + 1]
         told[0, row] = _count(data, begin, end, b"lorem ipsum")
-        start = begin
-        for at in range(begin, end + 1):
-            if at < end and data[at] != LF:
-                told[1, row] += data[at] == BRACE
-                continue
-            told[2, row] += _sentences(data, start, at, table)
-            start = at + 1
+        for at in range(begin, end):
+            told[1, row] += data[at] == BRACE
     return told

@@ -73,7 +73,8 @@ def quality(text: str) -> list[float]:
 
 def repetition(text: str) -> list[float]:
     paras, lines, words = re.split(r"\n{2,}", text.strip()), re.split(r"\n+", text), text.split()
-    told = [x for pieces in (paras, lines) for d in [duplicates(pieces)] for x in (ratio(d[0], len(pieces)), ratio(d[1], len(text)))]
+    told: list[float] = [len(text)]
+    told += [x for pieces in (paras, lines) for d in [duplicates(pieces)] for x in (ratio(d[0], len(pieces)), ratio(d[1], len(text)))]
     told += [ratio(top(words, n), len(text)) for n in (2, 3, 4)]
     return told + [ratio(duplicated(words, n), len(text)) for n in range(5, 11)]
 
@@ -104,13 +105,6 @@ def c4_lines(text: str) -> tuple[str, int]:
     return "\n".join(kept).strip(), gone
 
 
-def sentences(line: str) -> int:
-    count = 0
-    for sentence in re.split(rf"(?<=[{re.escape(''.join(ENDS))}\"')\]}}»”’」』）])\s+", line):
-        count += bool(sentence.strip())
-    return count
-
-
 def column(texts: list[str]) -> tuple[pa.Array, pa.Array]:
     text = pa.array(["before", *texts, "after"], pa.string()).slice(1, len(texts))
     return text, gopher.runs(text)
@@ -139,7 +133,7 @@ def test_c4_keeps_the_lines_that_its_definition_keeps(texts: list[str]) -> None:
 
 @pytest.mark.parametrize("text, count", [
     ("", 0), ("One.", 1), ("No mark", 1), ("One. Two! Three?\nFour", 4), ('He said "no." Then he left.', 2), ("At 3.14 it was e.g. done.", 1),
-    ("J. R. R. Tolkien wrote. So?!", 2), ("一。 二。", 2), ("Wait... what?", 2), ("  \n ", 0), ("(One.) Two.", 2),
+    ("J. R. R. Tolkien wrote. So?!", 2), ("一。 二。", 2), ("Wait... what?", 1), ("  \n ", 0), ("Mr. Smith came. It was 5 p.m. then.", 2), ("So! \") Then.\n\nEnd", 3), ("(One.) Two.", 2),
 ])
 def test_sentences(text: str, count: int) -> None:
     assert web_pages.c4_quality(pa.array([text]))[0].as_py()["c4_sentences"] == count
