@@ -4,8 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from static_model import make
 
 pytest.importorskip("torch")
+pytest.importorskip("faiss")
 from tamis.pipeline import recipe, trainers
 from tamis.pipeline.errors import RecipeError
 from tamis.pipeline.run import apply
@@ -44,11 +46,11 @@ def test_a_model_that_is_not_there_is_told():
 
 
 def test_a_recipe_selects_in_rounds(tmp_path):
-    pytest.importorskip("sentence_transformers")
+    model = make(tmp_path / "model", ["good", "day", "plant", "apple", "trees", "stock", "prices", "fell", "sharply", "again"])
     (tmp_path / "train.py").write_text(PROGRAM)
     rows = [{"text": f"{'a good day to plant apple trees' if i % 2 else 'stock prices fell sharply again'} {i}"} for i in range(60)]
     step = {"model": str(tmp_path / "train.py"), "k": 2, "rounds": 3, "select_num": 30, "eta": 3.0, "floor": 0.0}
-    done = apply(["text_embedding_mapper", {"iterative_diversity_selector": step}], rows, allow_code=True)
+    done = apply([{"text_embedding_mapper": {"model": str(model)}}, {"iterative_diversity_selector": step}], rows, allow_code=True)
     kept = [r["text"] for r in done.table.to_pylist()]
     assert len(kept) == 30 and sum("good" in t for t in kept) > 20
     facts = done.manifest["steps"][-1]["facts"]
