@@ -137,6 +137,7 @@ def _peer_keeps(name: str, settings: dict[str, Any], texts: list[str]) -> tuple[
 def _we_keep(name: str, settings: dict[str, Any], texts: list[str]) -> tuple[float, list[int]]:
     """Seconds of a whole run, and the numbers of the rows that we keep."""
     import pyarrow as pa
+
     from tamis.pipeline.run import apply
 
     rows = pa.table({"text": texts, "n": range(len(texts))})
@@ -189,7 +190,8 @@ def main() -> None:
     cases += [(n, s) for n, (_, tries) in DEDUPLICATORS.items() for s in tries]
     cases = [c for c in cases if not told.only or c[0] in told.only]
     theirs = _ask(told.peer, texts, cases) if told.peer else iter(())
-    print(f"{len(texts)} documents, {size:.1f} MB, {languages} languages\n{'operator':48} {'ours MB/s':>10} {'peer MB/s':>10} {'times':>7}  different")
+    print(f"{len(texts)} documents, {size:.1f} MB, {languages} languages")
+    print(f"{'operator':48} {'ours MB/s':>10} {'peer MB/s':>10} {'times':>7}  different")
     wrong = 0
     for name, settings in cases:
         seconds, answer = _we_keep(name, settings, texts) if name in DEDUPLICATORS else ours(name, settings, column)

@@ -86,5 +86,6 @@ def text(assets: list[Asset]) -> str:
         if a.note:
             lines.append(f"    {a.note}")
     missing = sum(a.missing for a in assets)
-    lines.append(f"{len(assets) - missing} of {len(assets)} at hand." + (" The recipe cannot be run before the others are." if missing else ""))
+    warning = " The recipe cannot be run before the others are." if missing else ""
+    lines.append(f"{len(assets) - missing} of {len(assets)} at hand.{warning}")
     return "\n".join(lines)

@@ -13,10 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ..operators import catalog as operators
 from ..operators.base import Operator
-from ..selectors import catalog as selectors
-from . import steps
+from . import operator_table, steps
 from .engines.base import Counts, Tasks
 from .errors import RecipeError, did_you_mean
 from .execute import Progress as Watcher
@@ -176,10 +174,9 @@ def plan(console: Console, planned: Plan) -> None:
         console.print(f"note: {note}", markup=False, style="dim")
 
 
-def operators_table() -> list[dict[str, str]]:
-    """Name, kind and first sentence of everything that a recipe can name."""
-    rows = [{"name": o.name, "kind": o.kind, "what": o.summary} for o in operators.table() if o.kind != "feature"]
-    return rows + [{"name": s.name, "kind": "selector", "what": s.summary} for s in selectors.table()]
+def operators_table() -> list[dict[str, Any]]:
+    """Name, kind, first sentence, unit, settings, source, parity and speed of everything that a recipe can name."""
+    return [vars(line) for line in operator_table.lines()]
 
 
 def operators_page(console: Console, name: str) -> None:
@@ -202,10 +199,10 @@ def ops(console: Console, name: str | None, as_json: bool) -> None:
         operators_page(console, name)
     else:
         table = Table(box=None, header_style="bold", pad_edge=False)
-        for column in ("name", "kind", "what"):
+        for column in ("name", "kind", "what", "MB/CPU s"):
             table.add_column(column, overflow="fold")
         for row in operators_table():
-            table.add_row(row["name"], row["kind"], row["what"])
+            table.add_row(row["name"], row["kind"], row["what"], "" if row["speed"] is None else f"{row['speed']:g}")
         console.print(table)
 
 

@@ -206,6 +206,8 @@ def _resolve(words: dict[str, Any], name: str, folder: Path, lines: dict[Any, in
     elif paths:
         wrong.append(f"{name}: custom_operator_paths: {user_code.WHY}")
     wrong += [f"{name}: {p}" for p in validators.problems(values["validators"])]
+    if not values["compat"] and IGNORED_KEYS & set(words):
+        translate.differing(values["process"], notes)
     entries = translate.adapt(values["process"], values["compat"], values["substitutes"], notes, wrong)
     process = _process(entries, text_keys[0] if text_keys else "text", name, lines, wrong, notes, values["compat"])
     if not values["allow_code"]:

@@ -15,14 +15,23 @@ from pathlib import Path
 from typing import Any
 
 from ..operators.base import Operator
-from ..operators.embed.encoder import Encoder
 from ..operators.embed.causal import CausalModel
+from ..operators.embed.encoder import Encoder
 from ..operators.embed.sentence import SentenceEncoder
 from ..operators.embed.static import StaticEncoder, static_folder
 from ..selectors.base import Selector
 from . import classifier, evaluation, target_texts, trainers, user_code
 from .errors import RecipeError, StaleError, did_you_mean
-from .local_models import NgramModel, SentencePieces, Tokenizer, data_juicer_folders, find_folder, find_model, find_pieces, find_tokenizer
+from .local_models import (
+    NgramModel,
+    SentencePieces,
+    Tokenizer,
+    data_juicer_folders,
+    find_folder,
+    find_model,
+    find_pieces,
+    find_tokenizer,
+)
 
 WORDS = ("stopwords", "flagged_words")
 # kind -> the setting that says where it lies

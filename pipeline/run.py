@@ -84,8 +84,8 @@ class Applied:
 
 
 def apply(
-    process: Sequence[Any], rows: pa.Table | pa.RecordBatch | Sequence[Mapping[str, Any]], engine: str = "local", keep_stats: bool = False,
-    **recipe_keys: Any,
+    process: Sequence[Any], rows: pa.Table | pa.RecordBatch | Sequence[Mapping[str, Any]], engine: str = "local",
+    *, keep_stats: bool = False, **recipe_keys: Any,
 ) -> Applied:
     """Run a recipe's `process` list over rows in memory: a pyarrow Table, a data frame, or a list of dicts.
 
@@ -148,7 +148,7 @@ def _table(rows: pa.Table | pa.RecordBatch | Sequence[Mapping[str, Any]]) -> pa.
 
 
 def _numbers(work: Path) -> pa.Table:
-    """All number columns side by side, a line for every row that was read, in order; rows that a step made of others follow, with no position."""
+    """All number columns side by side, a line for every row that was read, in order; rows made of others follow."""
     whole: pa.Table | None = None
     for folder in sorted([*work.glob("*-rows-*"), *work.glob("*-trim-*")]):
         files = sorted((folder / "stats").glob("part-*.parquet"))

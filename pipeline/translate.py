@@ -61,7 +61,8 @@ def _without_weights(path: str, dataset: dict[str, Any], words: dict[str, Any], 
     paths = [p for p in parts if not _is_number(p)]
     if len(paths) == len(parts) or not paths:
         return path
-    weights = [float(before) if _is_number(before) else 1.0 for before, p in zip(["", *parts], parts, strict=False) if not _is_number(p)]
+    pairs = zip(["", *parts], parts, strict=False)
+    weights = [float(before) if _is_number(before) else 1.0 for before, p in pairs if not _is_number(p)]
     most = dataset.get("max_sample_num") or words.pop("max_sample_num", None)
     if most is not None:
         _mixture(paths, weights, most, words, notes)
@@ -76,6 +77,22 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+# Operators whose answers are others than Data-Juicer's on some rows: what it does, and ours do only where asked.
+DIFFERENT = {
+    "document_minhash_deduplicator": "of texts shorter than the window it keeps one and deletes all others",
+    "document_simhash_deduplicator": "of texts shorter than the window it keeps one and deletes all others",
+    "specified_numeric_field_filter": "it takes 0 for no number, and the row leaves",
+}
+
+
+def differing(process: list[Any], notes: list[str]) -> None:
+    """Notes on the steps of a recipe of Data-Juicer's whose answers are others here."""
+    for number, entry in enumerate(process, 1):
+        op = next(iter(entry)) if isinstance(entry, dict) and len(entry) == 1 else entry
+        if isinstance(op, str) and (told := DIFFERENT.get(data_juicer.ALIASES.get(op, op))):
+            notes.append(f"step {number} ({op}): other than in Data-Juicer: {told} (compat: data-juicer does so here)")
 
 
 def adapt(process: list[Any], compat: str | None, substitutes: dict[str, str], notes: list[str], wrong: list[str]) -> list[Any]:

@@ -29,7 +29,8 @@ def mixture(
         rows = np.flatnonzero(np.isin(pool.field.astype(str), names))
         wanted = min(math.ceil(max_sample_num * weight / sum(weights)), left)
         left -= wanted
-        order = np.random.default_rng(42).permutation(len(rows)) if compat else np.lexsort((pool.ids[rows], uniform(seed, pool.ids[rows])))
+        order = np.lexsort((pool.ids[rows], uniform(seed, pool.ids[rows])))
+        order = np.random.default_rng(42).permutation(len(rows)) if compat else order
         picked.append(rows[order[:wanted]])
     index = np.concatenate([np.empty(0, np.int64), *picked])
     return Selection(index, np.ones(len(index)), {}, {"taken": [len(p) for p in picked]})

@@ -8,7 +8,6 @@ import pyarrow as pa
 from ..base import Range, Unit, filter
 from ..kernels.strings import nulls
 
-
 SCORE = Unit("probability, 0 to 1", "score", 0.0, 1.001)  # fastText's single precision goes a little beyond 1
 
 

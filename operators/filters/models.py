@@ -38,8 +38,9 @@ def llm_perplexity(
 
     The query is `query_template` (default: none), the response `response_template` (default `{text}`), both filled from the
     row's columns; or a column `messages` holds both. `hf_model` is a folder with a Transformers model in safetensors.
-    `model_params`: `max_length` in tokens (default: what the model can read). Null where no token can be predicted, and the row leaves.
-    Empty: null. Cost: one pass through the model a row. Source: Data-Juicer, whose numbers these are.
+    `model_params`: `max_length` in tokens (default: what the model can read).
+    Null where no token can be predicted, and the row leaves. Empty: null. Cost: one pass through the model a row.
+    Source: Data-Juicer, whose numbers these are.
     """
     return pa.array([_perplexity(model, *pair) for pair in _pairs(rows, query_template, response_template)], pa.float64())
 

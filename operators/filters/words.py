@@ -64,8 +64,9 @@ def num_words(
 @filter("stopwords_filter", unit=RATIO, keep=Range(min=0.3, max=1.0),
         resources={"stopwords": "stopwords", "cutter": "word_pieces"})
 def stopwords_ratio(
-    words: pa.ListArray, text: pa.StringArray | None = None, *, stopwords: frozenset[str], lang: str = "en", tokenization: bool = False,
-    stopwords_dir: str | None = None, use_words_aug: bool = False, words_aug_group_sizes: tuple[int, ...] = (2,),
+    words: pa.ListArray, text: pa.StringArray | None = None, *, stopwords: frozenset[str], lang: str = "en",
+    tokenization: bool = False, stopwords_dir: str | None = None, use_words_aug: bool = False,
+    words_aug_group_sizes: tuple[int, ...] = (2,),
     words_aug_join_char: str = "", cutter: Pieces | None = None,
 ) -> pa.DoubleArray:
     """Share of the words that are in `stopwords`: running text has many, lists and spam few.
@@ -84,8 +85,9 @@ def stopwords_ratio(
 @filter("flagged_words_filter", unit=RATIO, keep=Range(min=0.0, max=0.045),
         resources={"flagged_words": "flagged_words", "cutter": "word_pieces"})
 def flagged_words_ratio(
-    words: pa.ListArray, text: pa.StringArray | None = None, *, flagged_words: frozenset[str], lang: str = "en", tokenization: bool = False,
-    flagged_words_dir: str | None = None, use_words_aug: bool = False, words_aug_group_sizes: tuple[int, ...] = (2,),
+    words: pa.ListArray, text: pa.StringArray | None = None, *, flagged_words: frozenset[str], lang: str = "en",
+    tokenization: bool = False, flagged_words_dir: str | None = None, use_words_aug: bool = False,
+    words_aug_group_sizes: tuple[int, ...] = (2,),
     words_aug_join_char: str = "", cutter: Pieces | None = None,
 ) -> pa.DoubleArray:
     """Share of the words that are in `flagged_words`.

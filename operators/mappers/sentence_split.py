@@ -6,18 +6,17 @@ import regex
 from ..base import mapper
 
 # Words whose full stop ends no sentence, lower-cased and without it.
-ABBREVIATIONS: dict[str, frozenset[str]] = {
-    "en": frozenset(
-        "mr mrs ms dr prof sr jr st mt gen col maj capt lt sgt rev hon gov sen rep pres vs etc cf al e.g i.e viz approx no nos "
-        "vol vols pp ed eds fig figs sec ch inc ltd co corp dept univ assn bros est jan feb mar apr jun jul aug sep sept oct nov "
-        "dec mon tue wed thu fri sat sun a.m p.m u.s u.k u.n ph.d b.a m.a ave blvd rd".split()
-    ),
-    "de": frozenset("z.b d.h u.a bzw ca dr prof hr fr nr str usw vgl s st bd jh evtl ggf inkl mio mrd o.ä u.ä abs art".split()),
-    "fr": frozenset("m mm mme mlle dr pr st ste etc cf p.ex av bd no vol env janv févr juil sept oct nov déc".split()),
-    "es": frozenset("sr sra srta dr dra d dña etc p.ej ud uds núm pág av ee.uu".split()),
-    "it": frozenset("sig sig.ra dott dott.ssa prof ing avv ecc es pag cap art n vol".split()),
-    "pt": frozenset("sr sra dr dra prof etc p.ex av núm pág exa".split()),
+_WORDS = {
+    "en": """mr mrs ms dr prof sr jr st mt gen col maj capt lt sgt rev hon gov sen rep pres vs etc cf al e.g i.e viz approx no nos
+        vol vols pp ed eds fig figs sec ch inc ltd co corp dept univ assn bros est jan feb mar apr jun jul aug sep sept oct nov
+        dec mon tue wed thu fri sat sun a.m p.m u.s u.k u.n ph.d b.a m.a ave blvd rd""",
+    "de": "z.b d.h u.a bzw ca dr prof hr fr nr str usw vgl s st bd jh evtl ggf inkl mio mrd o.ä u.ä abs art",
+    "fr": "m mm mme mlle dr pr st ste etc cf p.ex av bd no vol env janv févr juil sept oct nov déc",
+    "es": "sr sra srta dr dra d dña etc p.ej ud uds núm pág av ee.uu",
+    "it": "sig sig.ra dott dott.ssa prof ing avv ecc es pag cap art n vol",
+    "pt": "sr sra dr dra prof etc p.ex av núm pág exa",
 }
+ABBREVIATIONS = {lang: frozenset(words.split()) for lang, words in _WORDS.items()}
 _END = regex.compile(
     r"""(?:[.!?…]+["'”’»)\]]*(?=\s)|[。！？｡]+["'”’」』）]*)\s*"""  # a mark before white space; an ideographic one anywhere
 )

@@ -64,7 +64,7 @@ def _outcomes(step: Step, before: Lineage, parts: range) -> dict[int, tuple[int,
     table = table.drop_columns([NUMBERS] if NUMBERS in table.column_names else [])
     whole, names = (_taken_apart if getattr(step.op, "many", False) else _grouped)(table, answer, step)
     own = whole.column(PART).to_numpy()
-    return {p: (int((part == p).sum()), _outcome(p, whole.filter(pa.array(own == p)), table, part == p, names, step)) for p in parts}
+    return {p: (int((part == p).sum()), _outcome(whole.filter(pa.array(own == p)), table, part == p, names, step)) for p in parts}
 
 
 def _all(before: Lineage, parts: range) -> pa.Table:
@@ -132,7 +132,7 @@ def _taken_apart(table: pa.Table, counts: np.ndarray, step: Step) -> tuple[pa.Ta
     return pa.table(columns), np.where(counts > 0, table.column(ID).to_numpy(), 0)
 
 
-def _outcome(part: int, whole: pa.Table, table: pa.Table, here: np.ndarray, names: np.ndarray, step: Step) -> Outcome:
+def _outcome(whole: pa.Table, table: pa.Table, here: np.ndarray, names: np.ndarray, step: Step) -> Outcome:
     """The rows of a part, and the lines of those that left for them."""
     ids = table.column(ID).to_numpy()
     out = pa.array(here & (ids != names))

@@ -111,6 +111,7 @@ class Writer:
         self.rows_out = self.bytes_out = self.held = self.born = 0
 
     def write(self, outcomes: Iterable[Outcome]) -> None:
+        """Add what came of some batches, in order."""
         for outcome in outcomes:
             if self.rows and (self.rows[0].schema != outcome.rows.schema or self.held > 4 * BATCH_BYTES):
                 self._flush()
@@ -131,6 +132,7 @@ class Writer:
         self.piece, self.rows, self.held = self.piece + 1, [], 0
 
     def close(self) -> dict[str, Any]:
+        """Write what is held, and answer the counts."""
         if self.rows:
             self._flush()
         left = pa.Table.from_batches(self.left, ledger.SCHEMA)

@@ -1,5 +1,6 @@
 """Every operator on text that breaks programs: no crash, one answer of the same type for each row, null where there is none."""
 
+import contextlib
 import os
 from typing import Any
 
@@ -8,10 +9,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_operators import OPERATORS, answer
 
 from tamis.operators.base import Operator
-
-from test_operators import OPERATORS, answer
 
 LINE = int(os.environ.get("TAMIS_HOSTILE_BYTES", 300_000))  # 10,000,000 has been run by hand: 10 MB in one line
 PIECES = [
@@ -63,7 +63,5 @@ def test_bytes_that_are_no_text_are_an_answer_or_a_sentence(op: Operator) -> Non
     raw = [b"\xed\xa0\x80 lone", b"ok", b"\xff\xfe", b"\xc3", b"a\xf0\x9f\x98", b"\xed\xbf\xbf\xed\xa0\x80" * 10]
     ends = np.cumsum([0, *map(len, raw)]).astype(np.int32)
     text: Any = pa.StringArray.from_buffers(len(raw), pa.py_buffer(ends.tobytes()), pa.py_buffer(b"".join(raw)))
-    try:
+    with contextlib.suppress(ValueError):
         assert len(answer(op, text)) == len(raw)
-    except ValueError:
-        pass

@@ -97,15 +97,7 @@ BODIES = {
     "tuned": "  - text_length_filter:\n      text_key: text\n      min_len: 2\n      reversed_range: false\n      min_closed_interval: false\n  - random_selector:\n      select_ratio: 0.9\n",
 }
 # DATA_JUICER's ranking: with these, all 43 published text recipes that ask no API and no people
-PUBLISHED = """
-language_id_score_filter character_repetition_filter alphanumeric_filter document_simhash_deduplicator whitespace_normalization_mapper
-text_length_filter maximum_line_length_filter words_num_filter average_line_length_filter word_repetition_filter perplexity_filter
-flagged_words_filter punctuation_normalization_mapper fix_unicode_mapper special_characters_filter clean_email_mapper
-clean_links_mapper document_deduplicator stopwords_filter ray_bts_minhash_deduplicator clean_copyright_mapper
-remove_table_text_mapper document_minhash_deduplicator remove_long_words_mapper remove_words_with_incorrect_substrings_mapper
-remove_bibliography_mapper remove_comments_mapper remove_header_mapper expand_macro_mapper suffix_filter clean_html_mapper
-topk_specified_field_selector token_num_filter
-""".split()
+PUBLISHED = ["language_id_score_filter", "character_repetition_filter", "alphanumeric_filter", "document_simhash_deduplicator", "whitespace_normalization_mapper", "text_length_filter", "maximum_line_length_filter", "words_num_filter", "average_line_length_filter", "word_repetition_filter", "perplexity_filter", "flagged_words_filter", "punctuation_normalization_mapper", "fix_unicode_mapper", "special_characters_filter", "clean_email_mapper", "clean_links_mapper", "document_deduplicator", "stopwords_filter", "ray_bts_minhash_deduplicator", "clean_copyright_mapper", "remove_table_text_mapper", "document_minhash_deduplicator", "remove_long_words_mapper", "remove_words_with_incorrect_substrings_mapper", "remove_bibliography_mapper", "remove_comments_mapper", "remove_header_mapper", "expand_macro_mapper", "suffix_filter", "clean_html_mapper", "topk_specified_field_selector", "token_num_filter"]
 AT_HAND = "substitutes: {tokenization: spaces, perplexity_filter: skip}\n"
 
 
