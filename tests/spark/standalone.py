@@ -90,10 +90,13 @@ class Cluster:
 
 def kill(process: "subprocess.Popen[Any]") -> None:
     """SIGKILL to all that a process of ours has started, and to itself."""
-    with contextlib.suppress(ProcessLookupError):
-        for group in {process.pid, *(os.getpgid(p) for p in children(process.pid))}:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(group, signal.SIGKILL)
+    groups = [process.pid]
+    for child in children(process.pid):
+        with contextlib.suppress(ProcessLookupError):
+            groups.append(os.getpgid(child))
+    for group in set(groups) - {os.getpgid(0)}:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
     process.wait(30)
 
 

@@ -80,7 +80,10 @@ def start(cluster: Cluster, wheel: Path, data: Path, folder: Path) -> "subproces
 
 
 def finished(process: "subprocess.Popen[str]", folder: Path) -> dict[str, Any]:
-    assert process.wait(150) == 0, (folder / "log").read_text()[-3000:]
+    try:
+        assert process.wait(150) == 0, (folder / "log").read_text()[-3000:]
+    finally:
+        kill(process)
     return json.loads((folder / "out" / "manifest.json").read_text())  # type: ignore[no-any-return]
 
 

@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from tamis.pipeline.cli import app
 from tamis.pipeline.engines import java
+from tamis.pipeline.engines.local import ONE_THREAD
+from tamis.pipeline.engines.spark import DEFAULTS
 from tamis.pipeline.engines.submit import ENTRY, Submission, packed
 from tamis.pipeline.errors import RecipeError, TamisError
 
@@ -122,3 +124,12 @@ def test_a_java_that_will_do_is_left_alone(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path, "21.0.1")))
     java.prepare()
     assert os.environ["JAVA_HOME"] == str(tmp_path)
+
+
+def test_the_defaults_for_clusters_are_those_of_the_engine_each_with_a_reason() -> None:
+    lines = (Path(__file__).parents[2] / "infra" / "spark-defaults.conf").read_text("utf-8").splitlines()
+    told = dict(line.split(None, 1) for line in lines if line.startswith("spark."))
+    assert told | DEFAULTS == told
+    assert {k.removeprefix("spark.executorEnv."): v for k, v in told.items() if "executorEnv" in k} == ONE_THREAD
+    groups = "\n".join(lines).split("\n\n")
+    assert all(group.startswith("#") for group in groups) and len(told) == len([line for line in lines if line and line[0] != "#"])
