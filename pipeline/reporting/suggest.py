@@ -89,7 +89,10 @@ def suggestion(
 def _step(step: Step, keep: Range, told: Spread, removes: tuple[int, int], text_key: str = "text") -> str:
     if keep.min is None and keep.max is None:
         return f"  # - {step.name}: nothing lies far enough outside to be cut"
-    return f"  - {step.name}: {_flow(_given(step, text_key) | _settings(step, keep, told))}  # removes {share(*removes)}"
+    words = f"{step.name}: {_flow(_given(step, text_key) | _settings(step, keep, told))}"
+    if isinstance(step.op, Operator) and step.op.rules and removes[0] > CROWD * removes[1]:
+        return f"  # - {words}  # would remove {share(*removes)}; its rules were made for prose from the web"
+    return f"  - {words}  # removes {share(*removes)}"
 
 
 def _settings(step: Step, keep: Range, told: Spread) -> dict[str, float]:

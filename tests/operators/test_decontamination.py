@@ -66,7 +66,7 @@ def test_every_answer_is_that_of_a_plain_search(examples: Examples) -> None:
         hits, name, share = plain(text, NAMES, TEXTS)
         assert (answer["contaminating_ngrams"], answer["contaminated_by"]) == (hits, name), text
         assert answer["contamination"] == pytest.approx(share)
-    assert sum(a["contamination"] > 0 for a in found) > 15
+    assert sum(a["contamination"] > 0 for a in found) > 8
 
 
 @pytest.mark.parametrize("change", [

@@ -45,7 +45,8 @@ def test_published_thresholds_are_not_replaced_by_percentiles(tmp_path: Path) ->
         "dataset_path": str(tmp_path / "data.jsonl"), "export_path": str(tmp_path / "out"),
         "process": [{"gopher_quality_filter": {"min_doc_words": 30}}]}), "utf-8")
     found = analyze(tmp_path / "asked.yaml", tmp_path / "analysis")
-    assert "- gopher_quality_filter: {min_doc_words: 30}  # removes" in found.suggestion and "max_broken" not in found.suggestion
+    assert "  # - gopher_quality_filter: {min_doc_words: 30}  # would remove 66.7%" in found.suggestion
+    assert "max_broken" not in found.suggestion
 
 
 def test_a_mappers_numbers_are_stats_of_the_rows_that_reached_it() -> None:

@@ -17,7 +17,7 @@ from tamis.pipeline.reporting import numbers, suggest
 
 
 def op(keep, unit=COUNT):
-    return SimpleNamespace(keep=keep, unit=unit)
+    return SimpleNamespace(keep=keep, unit=unit, rules=())
 
 
 def bounds(values, keep=Range(), unit=COUNT):  # noqa: B008
