@@ -54,7 +54,7 @@ process:
     assert asked.process[1].keep == Range(min=10, max=200_000)
     assert asked.process[2].keep == Range(min=20, max=100_000)
     assert asked.process[3].keep == Range(min=0.0, max=0.25)
-    assert any("open_tracer" in n for n in asked.notes) and any("num_proc" in n for n in asked.notes)
+    assert asked.tracer.number == 10 and any("num_proc" in n for n in asked.notes)
 
 
 @pytest.mark.parametrize(("steps", "expected"), [
@@ -90,7 +90,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_line(tmp_path: Path) -> Non
     ("", "a recipe is a mapping"),
     ("dataset_path: a\ndataset_path: b\n", "web.yaml:2:1: not valid YAML: 'dataset_path' is given twice"),
     ("dataset_path: !!python/object/apply:os.system ['true']\n", "not valid YAML"),
-    ("dataset_path: a\ncustom_operator_paths: [x.py]\n", "a recipe runs no code"),
+    ("dataset_path: a\ncustom_operator_paths: [x.py]\n", "say allow_code: true"),
     ("dataset_path: a\nexport_aws_credentials: {secret: abc}\n", "recipes hold no secrets"),
     ("dataset_path: a\non_error: {set_asid: 3}\n", "on_error is 'stop' or '{set_aside: N}'"),
     ("dataset_path: a\non_error: {set_aside: -1}\n", "on_error is 'stop' or '{set_aside: N}'"),

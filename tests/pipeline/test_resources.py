@@ -33,7 +33,7 @@ def tables(tmp_path) -> Path:
 
 
 def pin(op, folder, **given) -> Pin:
-    return resources.pin(op, settings(op, **{f"{op.resources.copy().popitem()[1]}_dir": str(folder)}, **given))[0]
+    return resources.pin(op, settings(op, **{f"{next(iter(op.resources.values()))}_dir": str(folder)}, **given))[0]
 
 
 # ---- what a pin holds
