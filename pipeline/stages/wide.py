@@ -28,6 +28,7 @@ from .outcome import decided
 from .tables import keyed_slices, piece, read_arrow, write_arrow
 
 ROWS = 4_000_000  # in a bundle: 8 bytes each in every table of it
+BLOCKS = 4096  # at most: each part writes to each; larger ones are mapped from files
 FOLDER = "wide"  # of all that is removed afterwards
 
 
@@ -230,7 +231,7 @@ def linked(wide: Wide, engine: Engine) -> int:
     files = tuple(engine.roots(Edges(wide, len(keys)), len(keys) + len(twins), many, wide.folder.path))
     told = engine.exchange(EmitFiles(wide, files), range(len(files)), TakeColumn(wide, "root", alone=True), wide.bundles)
     # blocks are drawn by a hash, so some are larger than others: half full on average
-    return math.ceil(2 * sum(c["weight"] for c in told) / corpus.memory) if many else 0
+    return min(BLOCKS, math.ceil(2 * sum(c["weight"] for c in told) / corpus.memory)) if many else 0
 
 
 @dataclass(frozen=True)

@@ -92,9 +92,15 @@ def answers(manifest: dict[str, Any]) -> Any:
     return manifest["content_hash"], [f["digest"] for f in (*manifest["shards"], *manifest["ledger"], *manifest["kept"])], steps
 
 
-def test_submitted_it_finishes_as_on_one_machine(
+def test_it_finishes_as_on_one_machine_whoever_dies(
     cluster: Cluster, wheel: Path, data: Path, local: dict[str, Any], tmp_path: Path
 ) -> None:
+    """One test, so that one process has the cluster."""
+    submitted(cluster, wheel, data, local, tmp_path / "first")
+    the_driver_dies_and_then_a_worker(cluster, wheel, data, local, tmp_path / "second")
+
+
+def submitted(cluster: Cluster, wheel: Path, data: Path, local: dict[str, Any], tmp_path: Path) -> None:
     manifest = finished(start(cluster, wheel, data, tmp_path), tmp_path)
     assert answers(manifest) == answers(local)
     log = (tmp_path / "log").read_text()
@@ -105,9 +111,7 @@ def test_submitted_it_finishes_as_on_one_machine(
     assert list(cluster.folder.glob("worker*/app-*/*/tamis-package/tamis/pipeline/stages/__pycache__/rows.*"))
 
 
-def test_the_driver_dies_and_then_a_worker(
-    cluster: Cluster, wheel: Path, data: Path, local: dict[str, Any], tmp_path: Path
-) -> None:
+def the_driver_dies_and_then_a_worker(cluster: Cluster, wheel: Path, data: Path, local: dict[str, Any], tmp_path: Path) -> None:
     work = tmp_path / "out" / "work"
     first = start(cluster, wheel, data, tmp_path)
     wait_for(lambda: first.poll() is not None or list(work.glob("01-rows-*/done.json")), "the first stage does not finish", 120)
