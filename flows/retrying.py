@@ -8,9 +8,20 @@ from ..pipeline.errors import LostWorkerError, TamisError
 def worth_a_retry(_task: Any, _run: Any, state: Any) -> bool:
     """Whether what failed may succeed the next time."""
     error = state.result(raise_on_failure=False)
+    if interrupted(error):
+        return False
     if isinstance(error, TamisError):
         return isinstance(error, LostWorkerError) or isinstance(error.__cause__, OSError)
     return isinstance(error, OSError)
+
+
+def interrupted(error: BaseException | None) -> bool:
+    """Whether it came while the run was being stopped, as when Spark has gone before what wants to tell it so."""
+    while error is not None:
+        if not isinstance(error, Exception):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 RETRIED: dict[str, Any] = {

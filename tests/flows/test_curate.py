@@ -87,6 +87,17 @@ def test_storage_that_hiccups_is_tried_again() -> None:
     assert worth_a_retry(None, None, state)
 
 
+def test_what_fails_while_a_run_is_stopped_is_not_tried_again() -> None:
+    try:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise ConnectionRefusedError("Spark is gone")
+    except ConnectionRefusedError as e:
+        state: State[None] = Failed(data=e)
+    assert not worth_a_retry(None, None, state)
+
+
 def test_the_next_night_takes_up_what_is_done(prefect_api: None, recipe: Path, tmp_path: Path) -> None:
     curate(str(recipe), {"np": 1})
     marks = {p: p.stat().st_mtime_ns for p in (tmp_path / "flow" / "work").glob("*/done.json")}
