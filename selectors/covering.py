@@ -24,7 +24,9 @@ def k_center(pool: Pool, budget: float, *, seed: int) -> Selection:
     order, points = _ordered(pool, budget)
     price = np.ones(len(pool)) if pool.cost is None else np.asarray(pool.cost, np.float64)[order]
     away, left = np.full(len(pool), 2.0, np.float32), float(rows_for(pool, budget) if pool.cost is None else budget)
-    taken, picks, gains = np.zeros(len(pool), bool), [], []
+    taken = np.zeros(len(pool), bool)
+    picks: list[int] = []
+    gains: list[float] = []
     chance = uniform(seed, pool.ids[order], stream=START)
     while True:
         fits = ~taken & (price <= left)
@@ -54,7 +56,7 @@ def facility_location(
     n / m x ln(1 / epsilon) rows; budgets in rows only.
 
     `gain`: what the pick added.  Notes: `served`, each row's cosine to its nearest pick (0: none is a neighbour).
-    Facts: `left`, `objective`.  Cost: that of the neighbours (exact to 50,000 rows), then O(n neighbours).
+    Facts: `left`, `objective`.  Cost: that of the neighbours (exact to 100,000 rows of 384), then O(n neighbours).
     Source: Cornuejols et al. 1977; SPECS 9.5.
     """
     order, points = _ordered(pool, budget)

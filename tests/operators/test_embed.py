@@ -82,7 +82,7 @@ def test_a_vector_without_direction_is_an_error_with_a_count(value):
 def test_the_encoder_is_a_resource_and_no_setting():
     op = declared(embedding)
     assert op.resources == {"encoder": "encoder"} and op.reads == ("text",)
-    assert set(op.settings) == {"model", "max_tokens", "batch_tokens", "precision", "device"}
+    assert set(op.settings) == {"model", "max_tokens", "batch_tokens", "precision", "device", "long"}
 
 
 def model_folder() -> Path:
@@ -149,6 +149,17 @@ def test_only_the_first_tokens_are_read(full):
     assert (one == other).all()
     short = SentenceEncoder(model_folder(), max_tokens=16)
     assert (short.encode([start]) == short.encode([" ".join(["word"] * 14)])).all()
+
+
+def test_long_texts_are_the_mean_of_their_windows():
+    by_windows, cut = (SentenceEncoder(model_folder(), max_tokens=16, long=long) for long in ("mean", "truncate"))
+    first, second = " ".join(["river"] * 14), " ".join(["bread"] * 6)
+    a, b = cut.encode([first, second])
+    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    mixed, short = by_windows.encode([f"{first} {second}", first])
+    wanted = 16 * a + 8 * b  # tokens of each window, with the two that frame it
+    assert np.allclose(mixed / np.linalg.norm(mixed), wanted / np.linalg.norm(wanted), atol=1e-5)
+    assert np.allclose(short / np.linalg.norm(short), a, atol=1e-5)
 
 
 def test_empty_and_odd_texts_have_a_direction(full):
