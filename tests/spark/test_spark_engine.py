@@ -98,7 +98,7 @@ def test_another_error_says_where_and_shows_no_stack_of_the_jvm(engine: SparkEng
     with pytest.raises(OperatorError) as told:
         engine.map(Broken(), [1, 2, 4], lambda _: None)
     text = str(told.value)
-    assert text.startswith("part 4 (web-4.jsonl): KeyError: 'nothing'") and "test_engine.py" in text
+    assert text.startswith("part 4 (web-4.jsonl): KeyError: 'nothing'") and "test_spark_engine.py:" in text
     assert "java" not in text and "\n" not in text
 
 
