@@ -2,8 +2,8 @@
 
     python benchmarks/juicer_parity.py --data DIR [DIR ...] --peer PYTHON [--docs 10000] [--only NAME ...]
 
-`--data` are folders or files of JSON lines with `text` (and `lang`, where they know it); `--peer` a Python in whose environment
-py-data-juicer 1.6.1 is installed (with selectolax, opencc, ftfy). Half of the documents are real, evenly from every file and
+`--data` are folders or files of JSON lines with `text` (and `lang` or `label`, where they know it); `--peer` a Python in whose
+environment py-data-juicer 1.6.1 is installed (with selectolax, opencc, ftfy). Half of the documents are real, evenly from every file and
 language, half are made of pieces of real ones, marks of 30 scripts and what breaks programs. Without `--peer` only our times
 are told. Differences that are known and meant are listed as such. Deduplicators are compared by the rows that they keep,
 ours with `compat: data-juicer`.
@@ -98,7 +98,7 @@ def _texts(path: Path, each: int) -> list[tuple[str, str | None]]:
     raw = path.open("rb")
     stream = zstandard.ZstdDecompressor().stream_reader(raw) if path.suffix == ".zst" else raw
     rows = [json.loads(line) for line in itertools.islice(io.TextIOWrapper(stream, encoding="utf-8"), 40_000)]
-    found = [(r["text"], r.get("lang")) for r in rows if isinstance(r.get("text"), str)]
+    found = [(r["text"], r.get("lang") or r.get("label")) for r in rows if isinstance(r.get("text"), str)]
     return found[:: max(1, len(found) // each)][:each]
 
 

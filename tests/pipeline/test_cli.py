@@ -149,10 +149,10 @@ def test_plan_shows_stages_what_they_share_and_what_is_done(tamis, home):
 
 
 def test_plan_shows_resources_with_their_hash_and_what_was_ignored(tamis, home):
-    (home / "r.yaml").write_text("dataset_path: data\nopen_tracer: true\nprocess:\n  - stopwords_filter:\n  - flagged_words_filter:\n")
+    (home / "r.yaml").write_text("dataset_path: data\nuse_cache: true\nprocess:\n  - stopwords_filter:\n  - flagged_words_filter:\n")
     said = tamis("plan", "r.yaml")
     assert "one pass over the text, shared: words" in said.out
-    assert re.search(r"stopwords: \S+tables\S* sha256 [0-9a-f]{16}\n", said.out) and "note: r.yaml:2: 'open_tracer' is Data-Juicer's" in said.out
+    assert re.search(r"stopwords: \S+tables\S* sha256 [0-9a-f]{16}\n", said.out) and "note: r.yaml:2: 'use_cache' is Data-Juicer's" in said.out
 
 
 def test_plan_as_json_has_the_fingerprints_that_the_run_has(tamis):
