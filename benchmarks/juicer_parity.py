@@ -3,9 +3,9 @@
     python benchmarks/juicer_parity.py --data DIR [DIR ...] --peer PYTHON [--docs 10000] [--only NAME ...]
 
 `--data` are folders or files of JSON lines with `text` (and `lang` or `label`, where they know it); `--peer` a Python in whose
-environment py-data-juicer 1.6.1 is installed (with selectolax, opencc, ftfy). Half of the documents are real, evenly from every file and
-language, half are made of pieces of real ones, marks of 30 scripts and what breaks programs. Without `--peer` only our times
-are told. Differences that are known and meant are listed as such. Deduplicators are compared by the rows that they keep,
+environment py-data-juicer 1.6.1 is installed (with selectolax, opencc, ftfy). Half of the documents are real, evenly from every
+file and language, half are made of pieces of real ones, marks of 30 scripts and what breaks programs. Without `--peer` only our
+times are told. Differences that are known and meant are listed as such. Deduplicators are compared by the rows that they keep,
 ours with `compat: data-juicer`.
 """
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from tamis.operators.kernels.codepoints import spread
 from tamis.operators.kernels.special_characters import SPECIAL
-from tamis.pipeline import assets, recipe
+from tamis.pipeline import assets, recipe, why
 from tamis.pipeline.cli import app
 from tamis.pipeline.errors import RecipeError, TamisError
 from tamis.pipeline.run import apply, run
@@ -234,3 +234,9 @@ def test_numbers_beside_rows() -> None:
     made = apply([{"text_length_filter": {"min_len": 2}}], pa.table({"text": ["a", "bb", "ccc"]}), keep_stats=True)
     assert made.table.to_pylist() == [{"text": "bb", "text_len": 2}, {"text": "ccc", "text_len": 3}]
     assert made.stats.to_pylist() == [{"row": i, "kept": i > 0, "text_len": i + 1} for i in range(3)]
+
+
+def test_why_says_that_a_column_is_not_there(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    run({"dataset_path": str(pair[0]), "export_path": str(tmp_path / "out"), "np": 1})
+    with pytest.raises(TamisError, match=r"no column 'titel' to find it by. Did you mean 'title'\? They have: text, title, meta"):
+        why.story(tmp_path / "out", "7", key="titel")
