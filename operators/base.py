@@ -86,7 +86,8 @@ class Rule:
 
     def range(self, settings: Mapping[str, Any]) -> Range:
         """What stays by these settings."""
-        return Range(*(None if name is None else settings[name] for name in (self.low, self.high)))
+        low, high = (None if name is None else settings[name] for name in (self.low, self.high))
+        return Range(low, high)
 
 
 @dataclass(frozen=True)

@@ -65,10 +65,12 @@ def train_classifier(
         _numbers()
     except ValueError as e:
         raise _wrong(str(e)) from e
-    texts, labels, sources = [], [], []
-    for label, paths in ((1, good), (0, bad)):
-        found, told = _texts(paths, text_key)
-        texts, labels, sources = [*texts, *found], [*labels, *[label] * len(found)], [*sources, *told]
+    texts: list[str] = []
+    labels: list[int] = []
+    sources: list[dict[str, str]] = []
+    for kind, paths in ((1, good), (0, bad)):
+        found, read = _texts(paths, text_key)
+        texts, labels, sources = [*texts, *found], [*labels, *[kind] * len(found)], [*sources, *read]
     keys = np.array([xxhash.xxh3_64_intdigest(t.encode("utf-8", "surrogatepass"), seed & (2**64 - 1)) for t in texts], np.uint64)
     label = np.array(labels, np.int64)
     test = keys.astype(np.float64) / 2.0**64 < held_out

@@ -14,6 +14,7 @@ import regex
 from rich.console import Console
 from rich.text import Text
 
+from .columns import find
 from .ledger import ID, POSITION, SOURCE
 from .reporting.finished import Finished
 from .reporting.page import oneline

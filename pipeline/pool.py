@@ -166,7 +166,7 @@ def _new(asked: Recipe, told: dict[str, Any]) -> dict[str, dict[str, Any]]:
             told["files"][source] = seen | {"batch": digests[seen["digest"]]}
         elif size and seen["digest"] not in fresh:  # a second file of one content adds nothing
             new[source] = seen
-            fresh.add(seen["digest"])
+            fresh.add(str(seen["digest"]))
     return new
 
 

@@ -119,7 +119,7 @@ def _set(words: dict[str, Any], text: str) -> None:
     except (yaml.YAMLError, RecursionError) as e:
         raise RecipeError(f"--set {text}: the value is not valid YAML") from e
     parts = key.strip().split(".")
-    if len(parts) == 2 and _set_by_name(words, *parts, told):
+    if len(parts) == 2 and _set_by_name(words, parts[0], parts[1], told):
         return
     if parts[0] != "process" or len(parts) == 1:
         words[key.strip()] = told

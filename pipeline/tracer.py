@@ -8,6 +8,7 @@ for each: the ledger has all of them, with number and bound.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def write(planned: Plan, done: Done, folder: Path) -> None:
         old.unlink()
     for name, entries in found.items():
         text = "".join(json.dumps(e, ensure_ascii=False, default=str) + "\n" for e in entries[: asked.number])
-        atomically(folder / f"{name}.jsonl", lambda tmp, text=text: tmp.write_text(text, "utf-8", "backslashreplace"))
+        atomically(folder / f"{name}.jsonl", partial(Path.write_text, data=text, encoding="utf-8", errors="backslashreplace"))
 
 
 def _passes(planned: Plan, stage: Stage, before: Lineage | None, found: dict[str, list[dict[str, Any]]]) -> None:
@@ -105,7 +106,8 @@ def _pairs(step: Step, place: StageFolder, before: Lineage, parts: int, number: 
         if len(pairs) >= number:
             break
     pairs = pairs[:number]
-    wanted, rows = pa.array(sorted({i for pair in pairs for i in pair}), pa.int64()), {}
+    wanted = pa.array(sorted({i for pair in pairs for i in pair}), pa.int64())
+    rows: dict[int, dict[str, Any]] = {}
     for part in range(parts):
         for batch in before.read(part) if len(rows) < len(wanted) else ():
             here = batch.filter(pa.compute.is_in(batch.column(ID), wanted))

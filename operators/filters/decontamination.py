@@ -70,13 +70,13 @@ def index(names: Sequence[str], texts: Sequence[str], *, ngram: int, min_words: 
     firsts = gram_hashes(words.hashes, min_words)[begins] if len(few) else np.empty(0, np.uint64)
     order = np.argsort(firsts, kind="stable")
     short = _grams(firsts[order], begins[order], sizes[few][order], few[order], min_words)
-    skipped = tuple(names[i] for i in np.flatnonzero(sizes < min_words))
+    skipped = tuple(names[i] for i in np.flatnonzero(sizes < min_words).tolist())
     return Examples(tuple(names), words, long, short, skipped, int((seen > max_examples).sum()))
 
 
 def _grams(hashes: np.ndarray, words: np.ndarray, sizes: np.ndarray, examples: np.ndarray, width: int) -> Grams:
-    whole = (np.ascontiguousarray(a, np.int64) for a in (words, sizes, examples))
-    return Grams(table_of(hashes), np.ascontiguousarray(hashes), *whole, width)
+    at, size, example = (np.ascontiguousarray(a, np.int64) for a in (words, sizes, examples))
+    return Grams(table_of(hashes), np.ascontiguousarray(hashes), at, size, example, width)
 
 
 @filter(

@@ -73,7 +73,8 @@ def runs(text: pa.StringArray) -> pa.ListArray:
     >>> [len(row) // 2 for row in runs(pa.array(["Don't, ab --", ""])).to_pylist()]
     [6, 0]
     """
-    return lists(*english_runs(*view(text), _classes(), *tables()), like=text)
+    offsets, values = english_runs(*view(text), _classes(), *tables())
+    return lists(offsets, values, like=text)
 
 
 Cut = Literal["punctuation", "blanks"]

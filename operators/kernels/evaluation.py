@@ -68,7 +68,8 @@ class Grams(NamedTuple):
 @cache
 def folds() -> Folds:
     """The table that `read_words` goes by."""
-    alone, pool = spread(_ALONE), []
+    alone = spread(_ALONE)
+    pool: list[int] = []
     kinds, bounds = np.zeros(CODE_POINTS, np.uint8), np.zeros(CODE_POINTS + 1, np.int64)
     for code in range(CODE_POINTS):
         bounds[code] = len(pool)

@@ -71,7 +71,7 @@ def count_runs(bounds: np.ndarray, values: np.ndarray, listed: np.ndarray) -> np
     told = np.zeros((5, bounds.size - 1), np.int64)
     seen = np.full(listed.size, -1, np.int64)
     for row in range(bounds.size - 1):
-        plain, points, letters, met = 0, 0, 0, 0
+        plain, points, letters, met = 0, np.int64(0), np.int64(0), 0
         for i in range(bounds[row], bounds[row + 1], 2):
             facts = values[i + 1]
             if facts & np.uint64(HAS_PLAIN):

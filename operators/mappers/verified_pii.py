@@ -72,7 +72,7 @@ def without_pii(
     for kind, (wanted, check, put) in asked.items():
         count = [0] * len(text)
         found = pc.fill_null(pc.match_substring_regex(text, _HINTS[kind]), False)
-        places = np.flatnonzero(found) if wanted else []
+        places = np.flatnonzero(found) if wanted else np.empty(0, np.int64)
         rows, changed = text.take(pa.array(places, pa.int64())).to_pylist(), []
         for place, row in zip(places, rows, strict=True):
             row, count[place] = _replaced(row, _PATTERNS[kind], check, put)

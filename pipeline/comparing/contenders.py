@@ -129,7 +129,8 @@ def candidates(found: Sequence[Contender], folder: Path, heldout: float, progres
 
 def _without(pool: Pool, held: np.ndarray) -> Pool:
     columns = {k: getattr(pool, k) for k in ("ids", "embedding", "quality", "cost", "field", "text")}
-    return Pool(**{k: None if v is None else v[~held] for k, v in columns.items()})
+    rest: dict[str, Any] = {k: None if v is None else v[~held] for k, v in columns.items()}
+    return Pool(**rest)
 
 
 def _lineage(planned: Plan, select: int) -> Lineage:

@@ -82,7 +82,7 @@ class SparkEngine:
         # a share of its own for each: hashed, some tasks would have several and others none
         spread = whole.repartitionById(tasks, "share") if hasattr(whole, "repartitionById") else whole.repartition(tasks, "share")
         ordered = spread.drop("share").sortWithinPartitions("target", "source", "number")
-        what = f"{_name(emit)} > {_name(take)}"
+        what = f"{_name(emit)} > {type(take).__name__}"
         found = collect(session, ordered.mapInArrow(TakeBody(take), ANSWER), what, None, lambda _: None, self.watch)
         return _counts(found, targets)
 

@@ -29,8 +29,8 @@ class _Located(AbstractContextManager["_Located"]):
     """Keeps a TamisError; says of any other error what it was that was being done."""
 
     def __init__(self, what: str) -> None:
-        self.what, self.error = what, None
-        self.error: str | None
+        self.what = what
+        self.error: str | None = None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         if isinstance(error, TamisError):

@@ -66,7 +66,8 @@ def _sample(here: np.ndarray, place: np.ndarray, ids: np.ndarray, count: int) ->
 
 def _texts(before: Lineage, parts: range, key: str, ids: np.ndarray) -> dict[int, str | None]:
     """Id -> text of the given rows (sorted by row, not by id)."""
-    wanted, found = np.sort(ids), {}
+    wanted = np.sort(ids)
+    found: dict[int, str | None] = {}
     for part in parts:
         for batch in before.read(part, [key]):
             own = batch.column(ID).to_numpy()

@@ -58,7 +58,7 @@ def _outcomes(step: Step, before: Lineage, parts: range) -> dict[int, tuple[int,
     if "group_by_keys" in settings and not settings["group_by_keys"]:
         settings["group_by_keys"] = [step.text_key]
     try:
-        answer = step.op.function(rows, **settings).to_numpy()
+        answer = np.asarray(step.op.function(rows, **settings))
     except ValueError as e:
         raise OperatorError(f"step {step.number} ({step.name}): {e}") from e
     table = table.drop_columns([NUMBERS] if NUMBERS in table.column_names else [])

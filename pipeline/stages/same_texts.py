@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +115,7 @@ class VectorCache:
         name = xxhash.xxh3_64_hexdigest(hashed.tobytes())
         self.folder.mkdir(parents=True, exist_ok=True)
         for kind, array in (("vectors", vectors), ("hashes", hashed)):  # a segment is there when its hashes are
-            atomically(self.folder / f"{name}.{kind}.npy", lambda tmp, array=array: _save(tmp, array))
+            atomically(self.folder / f"{name}.{kind}.npy", partial(_save, array=array))
         return len(hashed)
 
 

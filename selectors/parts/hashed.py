@@ -10,7 +10,7 @@ import numpy as np
 _PIECES = re.compile(r"\w+|[^\w\s]+")  # wordpunct
 
 
-def ngram_counts(texts: Sequence[str | None], buckets: int) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+def ngram_counts(texts: Sequence[str | None] | np.ndarray, buckets: int) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
     """For each text its (buckets int64[m], counts int64[m]) of words and pairs of words in lower case; int64[n], its words.
 
     CRC-32 modulo `buckets`: the authors' code takes SHA-256, which spreads as evenly and costs ten times as much.

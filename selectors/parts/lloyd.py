@@ -81,7 +81,10 @@ def lloyd(points: np.ndarray, start: np.ndarray, rounds: int, spherical: bool, t
 
     centroids, before = start, np.empty(0, np.int32)
     for _ in range(rounds):
-        near = side_by_side(lambda at, c=centroids: faiss.knn(points[at], c, 1), blocks(len(points), SEARCHED), threads)
+        def nearest(at: slice, among: np.ndarray = centroids) -> tuple[np.ndarray, np.ndarray]:
+            return faiss.knn(points[at], among, 1)
+
+        near = side_by_side(nearest, blocks(len(points), SEARCHED), threads)
         labels = np.concatenate([found[:, 0] for _, found in near]).astype(np.int32)
         if np.array_equal(labels, before):
             break
