@@ -147,7 +147,9 @@ class SparkEngine:
         if not submitted:
             java.prepare()
         try:
-            return builder.getOrCreate()
+            session = builder.getOrCreate()
+            session.sparkContext.setLogLevel("WARN")  # spark-submit would say every step; bars and errors are enough
+            return session
         except PySparkRuntimeError as e:
             raise TamisError(f"Spark did not start: {e}") from e
         except _spark_errors() as e:

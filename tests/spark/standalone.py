@@ -47,7 +47,8 @@ class Cluster:
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def _start(self, name: str, *words: str) -> subprocess.Popen[bytes]:
-        env = os.environ | {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": SMALL}
+        inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        env = inherited | {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": SMALL}
         log = (self.folder / f"{name}.log").open("wb")
         made = subprocess.Popen([SPARK / "bin" / "spark-class", *words], env=env, stdout=log, stderr=log, start_new_session=True)
         self.processes.append(made)
