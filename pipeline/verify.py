@@ -185,8 +185,9 @@ def _shard_batches(run: Finished, told: dict[str, Any], texts: list[str]) -> Ite
         return
     format, codec = format_of(path.name)
     source = Source(str(path), told["path"], path.stat().st_size, "", format or "parquet", codec)
+    wanted = [] if any(s["kind"] == "grouper" for s in run.manifest["steps"]) else texts  # texts of grouped rows are lists
     for split in corpus.cut([source]):
-        for batch in corpus.read(split, text_keys=texts, batch_rows=8192, batch_bytes=16 << 20, tolerate=False):
+        for batch in corpus.read(split, text_keys=wanted, batch_rows=8192, batch_bytes=16 << 20, tolerate=False):
             yield batch.drop_columns([c for c in KEY_COLUMNS if c in batch.schema.names])
 
 

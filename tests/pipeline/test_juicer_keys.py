@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from tamis.operators.kernels.codepoints import spread
 from tamis.operators.kernels.special_characters import SPECIAL
-from tamis.pipeline import assets, recipe, why
+from tamis.pipeline import assets, recipe, verify, why
 from tamis.pipeline.cli import app
 from tamis.pipeline.errors import RecipeError, TamisError
 from tamis.pipeline.run import apply, run
@@ -240,3 +240,13 @@ def test_why_says_that_a_column_is_not_there(pair: tuple[Path, Path], tmp_path: 
     run({"dataset_path": str(pair[0]), "export_path": str(tmp_path / "out"), "np": 1})
     with pytest.raises(TamisError, match=r"no column 'titel' to find it by. Did you mean 'title'\? They have: text, title, meta"):
         why.story(tmp_path / "out", "7", key="titel")
+
+
+@pytest.mark.parametrize(("process", "more"), [
+    ([{"key_value_grouper": {"group_by_keys": ["title"]}}], {}), (["naive_grouper", "naive_reverse_grouper"], {}),
+    ([{"random_selector": {"select_num": 20}}], {"compat": "data-juicer"}),
+])
+def test_rows_that_are_made_of_others_stand_up_to_verify(process: Any, more: Any, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    made = run({"dataset_path": str(pair[1]), "export_path": str(tmp_path / "out"), "process": process, "np": 1, **more})
+    assert made["rows_in"] + made["rows_born"] == made["rows_out"] + made["rows_left"]
+    assert [f.text for f in verify.check(tmp_path / "out") if f.level != "ok"] == []
