@@ -64,13 +64,13 @@ def before(tmp_path: Path) -> Lineage:
 
 
 def test_the_pool_is_the_rows_that_stand_with_their_numbers(before):
-    pool = select._pool(step(select_tokens=9, cost_key="len", quality_key="n"), before, range(2))
+    pool = select.pool_of(step(select_tokens=9, cost_key="len", quality_key="n"), before, range(2))
     assert pool.ids.tolist() == [3, 1, 9, 8] and pool.embedding is None and pool.field is None
     assert pool.quality is not None and pool.quality.tolist() == [0.3, 0.1, 0.9, 0.8]
     assert pool.cost is not None and pool.cost.tolist() == [30, 10, 90, 80]
-    bare = select._pool(step(select_num=1), before, range(2))
+    bare = select.pool_of(step(select_num=1), before, range(2))
     assert bare.quality is None and bare.cost is None
-    assert select._pool(step(), before, range(0)).ids.tolist() == []
+    assert select.pool_of(step(), before, range(0)).ids.tolist() == []
 
 
 @pytest.mark.parametrize(("key", "held"), [

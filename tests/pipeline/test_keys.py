@@ -35,6 +35,6 @@ def test_what_would_change_the_rows_is_refused_with_the_way_out(key):
     assert key in str(e.value) and keys.REFUSED_KEYS[key] in str(e.value)
 
 
-@pytest.mark.parametrize("key", ["op_fusion", "use_cache", "executor_type", "open_tracer", "percentiles", "use_checkpoint", "skip_op_error", "image_key", "debug"])
+@pytest.mark.parametrize("key", ["op_fusion", "use_cache", "executor_type", "percentiles", "use_checkpoint", "skip_op_error", "image_key", "debug"])
 def test_keys_that_data_juicer_s_own_recipes_carry_are_known(key):
     assert key in keys.IGNORED_KEYS

@@ -190,8 +190,8 @@ def choose(folder: Path, facts: dict[str, Any], **columns: Any) -> choice.Choice
 
 def test_a_choice_without_clusters_shows_its_first_picks(tmp_path):
     view = choose(tmp_path, {"left": 2.0, "note_one": "words", "lists": [1]}, **{
-        ID: list(range(10, 20)), "picked": [True] * 8 + [False] * 2, "order": [7, 6, 5, 4, 3, 2, 1, 0, -1, -1]})
-    assert [(name, e.id) for name, e in view.shown] == [(f"pick {i}", 18 - i) for i in range(1, 7)]
+        ID: list(range(10, 26)), "picked": [True] * 14 + [False] * 2, "order": [*range(13, -1, -1), -1, -1]})
+    assert [(name, e.id) for name, e in view.shown] == [(f"pick {i}", 24 - i) for i in range(1, choice.SHOWN + 1)]
     assert view.facts == [("left", "2"), ("note one", "words")] and view.picture is None and view.clusters == 0
     assert "uniformly" in view.summary
 
