@@ -88,15 +88,14 @@ def count_runs(bounds: np.ndarray, values: np.ndarray, listed: np.ndarray) -> np
 
 
 @njit(cache=True, nogil=True)
-def _power(exponent: np.uint64) -> np.uint64:
-    """BASE ** -exponent."""
-    base, power = INVERSE, ONE
+def _times(factor: np.uint64, base: np.uint64, exponent: np.uint64) -> np.uint64:
+    """factor * base ** exponent."""
     while exponent:
         if exponent & ONE:
-            power *= base
+            factor *= base
         base *= base
         exponent >>= ONE
-    return power
+    return factor
 
 
 @njit(cache=True, nogil=True)
@@ -117,23 +116,12 @@ def _prefixes(values: np.ndarray, joined: np.ndarray, apart: np.ndarray, shift: 
         state, size = values[2 * i], values[2 * i + 1] >> np.uint64(2)
         total += state * forward
         hashes += mixed(state) * onward
-        place *= back[size] if size < 64 else _power(size)
+        place *= back[size] if size < 64 else _times(ONE, INVERSE, size)
         weight *= INVERSE
-        forward = _forward(forward, size)
+        forward = _times(forward, BASE, size)
         onward *= BASE
         joined[i + 1], apart[i + 1], shift[0, i + 1], shift[1, i + 1] = total, hashes, place, weight
         points[i + 1] = points[i] + np.int64(size)
-
-
-@njit(cache=True, nogil=True)
-def _forward(power: np.uint64, size: np.uint64) -> np.uint64:
-    base = BASE
-    while size:
-        if size & ONE:
-            power *= base
-        base *= base
-        size >>= ONE
-    return power
 
 
 @njit(cache=True, nogil=True)
