@@ -175,8 +175,8 @@ def test_a_run_killed_anywhere_is_finished_by_the_next(made: Path) -> None:
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
-        patience += 0.15
-        assert patience < 60 and upkeep.damage(made / "index") == []
+        patience *= 1.15  # by a share: a slow machine needs as many tries as a fast one
+        assert patience < 200 and upkeep.damage(made / "index") == []
     assert layout.read(made / "index").state() == layout.read(made / "copy").state()
     assert dedup(made / "day3.jsonl", made / "out3", against=str(made / "index"), remember=True, **SIMILAR)[0] == undisturbed
 
