@@ -174,6 +174,8 @@ def array_elements(data: bytes) -> Iterator[tuple[int, int]]:
     depth, begin, commas = 0, 0, 0
     for token in _TOKEN.finditer(data):
         mark = token[0]
+        if mark == b'"':  # a text without end: what follows is inside it
+            break
         depth += (mark in b"[{") - (mark in b"]}")
         if mark == b"[" and depth == 1:
             begin = token.end()
