@@ -109,8 +109,8 @@ class Exporter:
     def abandon(self) -> None:
         """Leave nothing behind."""
         if self._open:
-            with suppress(OSError):  # a full disk cannot take the last rows either
-                self._open.writer.close()
+            self._open.writer.abandon()
+            with suppress(OSError):  # a full disk cannot take the last bytes either
                 self._open.sink.file.close()
         for shard in [*self._done, *([self._open] if self._open else [])]:
             remove(shard.url)

@@ -1,7 +1,7 @@
 """Comma- and tab-separated files: a header, then records whose fields may be quoted and hold newlines.
 
 A column is a number where every value in the file is one: no leading zeros, no plus, at most 15 digits (18 for whole
-numbers). All else is text, kept to the letter.
+numbers). Where the file has no value at all it is null, and goes with whatever it is in other files. All else is text, kept to the letter.
 """
 
 import csv
@@ -53,7 +53,7 @@ def schema_of(url: str, codec: str | None, format: str, texts: Sequence[str], ro
                 if not record.wrong and len(record.fields) == len(names):
                     for i in undecided:
                         types[names[i]] = _narrowed(types[names[i]], record.fields[i])
-    return pa.schema([(name, pa.int64() if type == _LONG else type or pa.string()) for name, type in types.items()])
+    return pa.schema([(name, pa.int64() if type == _LONG else type or pa.null()) for name, type in types.items()])
 
 
 def _header(record: Record | None) -> list[str]:
@@ -84,7 +84,7 @@ def read_records(
     """The records as rows, in bounded memory; positions are record numbers from 0.
 
     Raises ReadError at the first broken record unless `tolerate`. Cost: a second pass over the file where a column of
-    its head looks like numbers, since one word further down makes it text.
+    its head looks like numbers or holds nothing, since one word further down makes it text.
     """
     schema, at = pa.schema([]), 0
     try:

@@ -33,6 +33,9 @@ class Writer(Protocol):
     def close(self) -> None:
         """Write what is held back; the file beneath stays open."""
 
+    def abandon(self) -> None:
+        """Write nothing more, not even an end."""
+
 
 class Encoder(Protocol):
     """One format."""
@@ -109,6 +112,10 @@ class ParquetFileWriter:
             self._flush()
         self.writer.close()
 
+    def abandon(self) -> None:
+        """Keep pyarrow from writing a footer when it is collected."""
+        self.writer.is_open = False
+
 
 class JsonEncoder:
     """One JSON object a line: UTF-8 without escapes, keys in column order, nulls kept, times as ISO 8601, NaN as Python."""
@@ -157,6 +164,9 @@ class JsonFileWriter:
         self._put(bytes(self.held))
         if self.packer:
             self.file.write(self.packer.flush())
+
+    def abandon(self) -> None:
+        """Nothing: a compressor writes when it is told."""
 
 
 def _line(row: dict[str, Any], odd: bool) -> bytes:

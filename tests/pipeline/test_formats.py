@@ -108,7 +108,7 @@ def delimited_type(values: list[str]) -> pa.DataType | None:
 
 
 @pytest.mark.parametrize(("values", "told"), [
-    (["1", "2"], pa.int64()), (["1", "", "1.5"], pa.float64()), (["1.5", "x"], pa.string()), (["", ""], pa.string()), (["01"], pa.string()),
+    (["1", "2"], pa.int64()), (["1", "", "1.5"], pa.float64()), (["1.5", "x"], pa.string()), (["", ""], pa.null()), (["01"], pa.string()),
     (["123456789012345678"], pa.int64()), (["123456789012345678", "1.5"], pa.string()), (["1.5", "123456789012345678"], pa.string()),
     (["123456789012345", "1.5"], pa.float64()), (["1234567890123456789"], pa.string()), (["123456789012345678", "1"], pa.int64()),
 ])
