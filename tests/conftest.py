@@ -19,6 +19,14 @@ def demo_corpus() -> Path:
     return ROOT / "recipes" / "data" / "corpus.jsonl"
 
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of flows share one process of a parallel run (--dist loadgroup) and so one server, those of Spark one session."""
+    for item in items:
+        if (folder := item.path.parent.name) in ("flows", "spark"):
+            item.add_marker(pytest.mark.xdist_group(folder))
+
+
 # A deadline would fail where the machine is busy; derandomised, CI sees the same examples every time.
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.load_profile("house")

@@ -1,18 +1,10 @@
 """One Prefect server for all tests of a session, and what asks it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from loopback import Loopback
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """These tests share one process of a parallel run (--dist loadgroup), and so one server."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group("prefect"))
 
 
 @pytest.fixture(scope="session")
