@@ -15,7 +15,6 @@ from tamis.pipeline.corpus import cut, discover, read
 from tamis.pipeline.formats import lines
 from tamis.pipeline.formats.compression import Unpacked
 from tamis.pipeline.formats.rows import BrokenError
-from tamis.pipeline.ledger import POSITION
 
 BOM = b"\xef\xbb\xbf"
 FILES = {

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tamis.pipeline.corpus import conform, cut, discover, peek_schema, read, unify
+from tamis.pipeline.corpus import conform, cut, discover, read, unify
 from tamis.pipeline.errors import RecipeError
 from tamis.pipeline.export import export
 from tamis.pipeline.formats import places
