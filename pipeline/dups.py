@@ -17,8 +17,7 @@ from rich.text import Text
 from .columns import find
 from .ledger import ID, POSITION, SOURCE
 from .reporting.finished import Finished
-from .reporting.page import oneline
-from .reporting.words import row_id
+from .reporting.words import oneline, row_id
 
 WORDS = 2000  # of each text that are compared
 AROUND = 6  # words shown at either side of a difference
@@ -151,12 +150,12 @@ def show(console: Console, found: list[Cluster]) -> None:
     if not found:
         console.print("No row left as a duplicate of another.")
     for c in found:
-        console.print(Text(f"{c.size:,} rows  step {c.step} ({c.op})  stays: {c.kept_where}", "bold"))
+        console.print(Text(f"{c.size:,} rows  step {c.step} ({c.op})  stays: {oneline(c.kept_where)}", "bold"))
         console.print(Text(f"  {oneline(c.kept_excerpt)}", "dim"))
         for m in c.members:
             alike = "" if m.similarity is None else f"  similarity {m.similarity:.3f}"
             note = f" ({m.note})" if m.note else ""
-            console.print(Text(f"  left: {m.where}{alike}{note}", "cyan"))
+            console.print(Text(f"  left: {oneline(m.where)}{alike}{note}", "cyan"))
             console.print(_drawn(m))
         console.print()
 
@@ -169,6 +168,6 @@ def _drawn(member: Member) -> Text:
     out = Text("    ")
     for what, piece in member.diff:
         before, after, style = _MARKS[what]
-        words = " ".join(piece.split())
+        words = oneline(" ".join(piece.split()))
         out.append(f"{before}{words}{after} ", style)
     return out

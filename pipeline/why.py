@@ -12,8 +12,7 @@ from . import ledger
 from .ledger import ID, POSITION, SOURCE
 from .reporting.finished import Finished, lines
 from .reporting.lookup import find
-from .reporting.page import oneline
-from .reporting.words import REASONS, counted, number, row_id
+from .reporting.words import REASONS, counted, number, oneline, row_id
 
 MOST = 12  # members of a cluster that are listed
 
@@ -195,14 +194,14 @@ _TELL = {"read": _tell_read, "filter": _tell_filter, "deduplicator": _tell_dedup
 
 def text(told: Story) -> str:
     """The story for a terminal, in plain lines."""
-    out = [f"{told.where}  (__id__ {row_id(told.id)})", *([f"  {oneline(told.excerpt)}"] if told.excerpt else []), ""]
+    out = [f"{oneline(told.where)}  (__id__ {row_id(told.id)})", *([f"  {oneline(told.excerpt)}"] if told.excerpt else []), ""]
     width = max(len(e.op) for e in told.events)
     for event in told.events:
         number_ = f"{event.step:>3}" if event.step else "   "
         out.append(f"{number_}  {event.op:<{width}}  {event.verdict:<8}  {event.told}".rstrip())
         for r in event.relatives[:MOST]:
             alike = "" if r.similarity is None else f"{r.similarity:.3f}  "
-            out.append(f"       {alike}{r.where}  {oneline(r.excerpt)[:90]}".rstrip())
+            out.append(f"       {alike}{oneline(r.where)}  {oneline(r.excerpt)[:90]}".rstrip())
         if len(event.relatives) > MOST:
             out.append(f"       and {len(event.relatives) - MOST:,} more")
     last = told.events[-1]

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table as Grid
+from rich.text import Text
 
 from .. import display
 from ..errors import RecipeError, StaleError
-from ..reporting.words import counted, size
+from ..reporting.words import counted, oneline, size
 from ..terminal import err, out
 from ..workspace import read_json
 from . import apply_plan, graph, report
@@ -87,7 +88,7 @@ def apply_command(run: Run = "outputs/lake", as_json: Json = False) -> None:
     def watch(deletion: Mapping[str, Any], what: str) -> None:
         if not as_json:
             name = f"{what}: {deletion['table']} (comes back from {deletion['parent']})"
-            out.print(what if what.startswith("stays") else name, markup=False)
+            _say(what if what.startswith("stays") else name)
 
     moved = apply_plan.apply(told.run, found, told.settings, watch)
     if as_json:
@@ -108,7 +109,7 @@ def restore_command(
     told = scanned_at(run)
     recipe = restore(graph.load(told.run).root, table, told.settings, from_trash)
     how = "moved back from the trash" if from_trash else f"rebuilt from {recipe['parent']['name']}, fingerprint verified"
-    out.print(f"{table}: {how}; {recipe['fingerprint']['rows']:,} rows", markup=False)
+    _say(f"{table}: {how}; {recipe['fingerprint']['rows']:,} rows")
 
 
 @app.command("empty")
@@ -125,7 +126,7 @@ def empty_command(
     def watch(copy: Copy, why: str) -> None:
         if not as_json:
             stays = why if why.startswith(copy.table) else f"{copy.table}: {why}"
-            out.print(f"stays: {stays}" if why else f"deleted: {copy.table}", markup=False)
+            _say(f"stays: {stays}" if why else f"deleted: {copy.table}")
 
     gone = empty(root, told.settings, watch) if yes else []
     if as_json:
@@ -138,7 +139,7 @@ def _emptied(found: list[Copy], gone: list[Copy], trash: Path, run: Path, yes: b
     if not yes:
         for copy in found[:_SHOWN]:
             how = f"comes back from {copy.parent}" if copy.parent else "is back in the lake"
-            out.print(f"{copy.table}: {size(copy.bytes)}, {how}", markup=False)
+            _say(f"{copy.table}: {size(copy.bytes)}, {how}")
         if len(found) > _SHOWN:
             out.print(f"and {len(found) - _SHOWN:,} more; --json lists them all")
         what = f"{counted(len(found), 'table')} in {trash}, {size(sum(c.bytes for c in found))}. Nothing was deleted."
@@ -148,8 +149,8 @@ def _emptied(found: list[Copy], gone: list[Copy], trash: Path, run: Path, yes: b
     parents = sorted({c.parent for c in gone if c.parent})
     if parents:
         more = f" and {len(parents) - 5:,} more (plan keeps them)" if len(parents) > 5 else ""
-        out.print(f"They come back from their parents only (tamis lake restore TABLE --run {run}): as long as you may want them, "
-                  f"do not change {', '.join(parents[:5])}{more}.", markup=False)
+        _say(f"They come back from their parents only (tamis lake restore TABLE --run {run}): as long as you may want them, "
+             f"do not change {', '.join(parents[:5])}{more}.")
 
 
 @app.command("report")
@@ -159,6 +160,11 @@ def report_command(run: Run = "outputs/lake") -> None:
     told = scanned_at(run)
     plan = read_json(told.run / "plan.json") or plan_lake(told)
     out.print(str(report.write(told.run, graph.load(told.run), plan)), markup=False)
+
+
+def _say(line: str) -> None:
+    """A line that names tables: whoever named them commands neither the terminal nor its colours."""
+    out.print(oneline(line), markup=False)
 
 
 def summary(manifest: Mapping[str, Any]) -> None:
@@ -177,7 +183,7 @@ def _stages(found: Graph) -> None:
         grid.add_row(line.stage, f"{line.edges:,}", f"{line.rows:,}", size(line.bytes), f"{line.seconds:.2f}", told)
     out.print(grid)
     for trouble in found.troubles[:_SHOWN]:
-        out.print(f"left out: {trouble.where}: {trouble.what}", markup=False)
+        _say(f"left out: {trouble.where}: {trouble.what}")
     if len(found.troubles) > _SHOWN:
         out.print(f"and {len(found.troubles) - _SHOWN:,} more; graph.json lists them all")
 
@@ -188,11 +194,11 @@ def _plan(plan: Mapping[str, Any]) -> None:
     for name in ("delete", "comes back as", "bytes", "rebuild"):
         grid.add_column(name, justify="right" if name in ("bytes", "rebuild") else "left", overflow="fold")
     for d in plan["delete"][:_SHOWN]:
-        grid.add_row(d["table"], d["how"], size(d["bytes"]), f"{d['rebuild_seconds']:.1f} s")
+        grid.add_row(Text(oneline(d["table"])), Text(oneline(d["how"])), size(d["bytes"]), f"{d['rebuild_seconds']:.1f} s")
     if plan["delete"]:
         out.print(grid)
     for name, why in list(plan["held"].items())[:_SHOWN]:
-        out.print(f"stays: {name}: {why}", markup=False)
+        _say(f"stays: {name}: {why}")
     more = len(plan["delete"]) - _SHOWN
     if more > 0:
         out.print(f"and {more:,} more; plan.json lists them all")

@@ -1,7 +1,6 @@
-"""One self-contained HTML page from a template of this folder. What comes from data is escaped, always."""
+"""One self-contained HTML page from a template of this folder. What comes from data is escaped and boxed, always."""
 
 import importlib.resources
-import re
 from typing import Any
 
 import jinja2
@@ -17,10 +16,10 @@ def render(template: str, **values: Any) -> str:
 def _environment() -> jinja2.Environment:
     made = jinja2.Environment(
         loader=jinja2.FunctionLoader(_source), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=_seen,
     )
     made.filters |= {"number": words.number, "seconds": words.seconds, "bytes": words.size, "reasons": words.reasons,
-                     "row_id": words.row_id, "oneline": oneline, "plain": plain}
+                     "row_id": words.row_id, "oneline": words.oneline, "plain": plain}
     made.globals |= {"share": words.share}
     return made
 
@@ -29,10 +28,9 @@ def _source(name: str) -> str:
     return (importlib.resources.files(__package__) / name).read_text("utf-8")
 
 
-def oneline(text: str) -> str:
-    """A text on one line: line breaks and the white space around them as ⏎, other control characters as a box."""
-    told = re.sub(r"[ \t\r]*\n\s*", " ⏎ ", text.strip()).replace("\t", " ")
-    return "".join(c if c.isprintable() or c == " " else "□" for c in told)
+def _seen(value: Any) -> Any:
+    """What an expression of a template answers; of a text that is no markup yet, what can be seen."""
+    return words.boxed(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def plain(docstring: str) -> str:

@@ -6,21 +6,21 @@ from collections.abc import Callable, Sequence
 from markupsafe import Markup, escape
 
 from .numbers import Histogram
-from .words import number
+from .words import number, oneline
 
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 24, 26
 
 
 def rect(x: float, y: float, width: float, height: float, kind: str, title: str = "") -> Markup:
     """A rectangle of class `kind`, with a tooltip."""
-    body = Markup("<title>{}</title>").format(title) if title else ""
+    body = Markup("<title>{}</title>").format(oneline(title)) if title else ""
     return Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}">{}</rect>').format(
         kind, x, y, max(width, 0.0), max(height, 0.0), body)
 
 
 def text(x: float, y: float, words: str, kind: str = "tick", anchor: str = "start") -> Markup:
     """A label of class `kind`."""
-    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(kind, x, y, anchor, words)
+    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(kind, x, y, anchor, oneline(words))
 
 
 def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
@@ -30,13 +30,13 @@ def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
 
 def path(d: str, kind: str, title: str = "") -> Markup:
     """A path of class `kind`, with a tooltip."""
-    body = Markup("<title>{}</title>").format(title) if title else ""
+    body = Markup("<title>{}</title>").format(oneline(title)) if title else ""
     return Markup('<path class="{}" d="{}">{}</path>').format(kind, d, body)
 
 
 def frame(width: float, height: float, marks: Sequence[Markup], alt: str) -> Markup:
     """The picture: scales with the page's width, and says in words what it shows."""
-    head = Markup('<svg viewBox="0 0 {:.0f} {:.0f}" role="img" aria-label="{}">').format(width, height, escape(alt))
+    head = Markup('<svg viewBox="0 0 {:.0f} {:.0f}" role="img" aria-label="{}">').format(width, height, escape(oneline(alt)))
     return head + Markup("").join(marks) + Markup("</svg>")
 
 

@@ -1,5 +1,7 @@
-"""Numbers, shares and reasons as people read them."""
+"""Numbers, shares and reasons as people read them; and texts, so that they can be read."""
 
+import re
+import unicodedata
 from collections.abc import Mapping
 
 from ...operators.base import Range, Unit
@@ -97,3 +99,15 @@ def stays(keep: Range, unit: Unit) -> str:
 def row_id(value: int) -> str:
     """A row's id as 16 hex digits, as `tamis why` takes it."""
     return f"{value & 0xFFFFFFFFFFFFFFFF:016x}"
+
+
+def boxed(text: str) -> str:
+    """A text with a box for each character that is not seen itself but commands, turns or hides others. Line breaks stay."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else " " if c == "\t" or unicodedata.category(c) == "Zs" else "□" for c in text)
+
+
+def oneline(text: str) -> str:
+    """`boxed` on one line: line breaks and the white space around them as ⏎."""
+    return boxed(re.sub(r"[ \t\r]*\n\s*", " ⏎ ", text.strip()))

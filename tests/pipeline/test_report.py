@@ -19,7 +19,7 @@ from tamis.operators.base import COUNT, LENGTH, RATIO, Range
 from tamis.pipeline.ledger import ID, POSITION
 from tamis.pipeline.reporting import atlas, choice, numbers, svg, words
 from tamis.pipeline.reporting.flow import BAND, flow
-from tamis.pipeline.reporting.page import oneline, render
+from tamis.pipeline.reporting.page import render
 from tamis.pipeline.reporting.shelf import Shelf, by_chance
 from tamis.pipeline.workspace import StageFolder, write_table
 
@@ -281,7 +281,7 @@ def test_numbers_in_words():
 
 
 def test_control_characters_do_not_hide():
-    assert oneline("  a\r\n\n  b\tc\x00\u202ed ") == "a ⏎ b c□□d"
+    assert words.oneline("  a\r\n\n  b\tc\x00\u202ed ") == "a ⏎ b c□□d"
 
 
 def test_a_template_that_asks_for_more_fails():

@@ -13,7 +13,6 @@ from page_reader import Node, is_safe, read_page, sections
 
 from tamis.pipeline.ledger import ID, POSITION, SOURCE
 from tamis.pipeline.reporting import words
-from tamis.pipeline.reporting.page import oneline
 from tamis.pipeline.run import run
 
 PROCESS: list[Any] = [
@@ -160,7 +159,7 @@ def test_every_example_is_a_row_that_did_what_is_said(made: Made) -> None:
         source, _, position = where.text.rpartition(":")
         line = json.loads(made.data[int(position):].split(b"\n", 1)[0])
         assert source == "rows.jsonl" and where.attributes["title"].startswith("id ")
-        assert text.replace("⏎", " ").split()[:2] == oneline(str(line["text"])).replace("⏎", " ").split()[:2], position
+        assert text.replace("⏎", " ").split()[:2] == words.oneline(str(line["text"])).replace("⏎", " ").split()[:2], position
         shown += 1
     assert shown > 25
 
