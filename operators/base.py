@@ -61,7 +61,7 @@ class Range:
         if self.max is not None:
             inside = pc.and_(inside, (pc.less_equal if self._closed(self.max_closed) else pc.less)(values, self.max))
         if isinstance(inside, pa.Scalar):
-            inside = pc.is_valid(values)
+            inside = pc.if_else(pc.is_valid(values), True, None)
         return pc.invert(inside) if self.reverse else inside
 
     def _closed(self, closed: bool) -> bool:

@@ -30,6 +30,7 @@ def field(rows: pa.StructArray, key: str) -> pa.Array:
     for at in (key, key.partition(".")[0]):
         if any(f.name == at for f in rows.type):
             inner, rest = pc.struct_field(rows, [at]), key[len(at) + 1 :]
+            inner = inner.dictionary_decode() if pa.types.is_dictionary(inner.type) else inner
             return inner if not rest else field(inner, rest) if pa.types.is_struct(inner.type) else pa.nulls(len(rows))
     return pa.nulls(len(rows))
 
@@ -60,7 +61,7 @@ def specified_field(rows: pa.StructArray, *, field_key: str = "", target_value: 
     return pa.array(np.array([known[i] for i in range(len(known))], np.int8)[coded.indices.to_numpy()])
 
 
-@filter("specified_numeric_field_filter", unit=VALUE, keep=Range(min=-float(sys.maxsize), max=float(sys.maxsize)))
+@filter("specified_numeric_field_filter", unit=VALUE, keep=Range(min=-float(sys.maxsize), max=float(sys.maxsize)), version=2)
 def specified_numeric_field(
     rows: pa.StructArray, *, field_key: str = "", compat: Literal["data-juicer"] | None = None
 ) -> pa.DoubleArray:
@@ -163,7 +164,8 @@ def _value(node: ast.AST, row: Mapping[str, Any]) -> Any:
         case ast.Constant():
             return node.value
         case ast.UnaryOp():
-            return _SIGN[type(node.op)](_value(node.operand, row))
+            value = _value(node.operand, row)
+            return None if value is None and not isinstance(node.op, ast.Not) else _SIGN[type(node.op)](value)
         case ast.Set():
             return {_value(element, row) for element in node.elts}
         case ast.List() | ast.Tuple():

@@ -42,7 +42,7 @@ _PICTURES = ("png", "jpg", "jpeg", "gif", "svg", "webp")
 _GLOBAL = ipaddress.ip_network("2000::/3")
 
 
-@mapper("verified_pii_mapper", stats=tuple(f"pii_{kind}" for kind in KINDS))
+@mapper("verified_pii_mapper", stats=tuple(f"pii_{kind}" for kind in KINDS), version=2)
 def without_pii(
     text: pa.StringArray, *, emails: bool = True, ips: bool = True, phones: bool = True, cards: bool = True, ibans: bool = True,
     ssns: bool = True, public_ips_only: bool = True, phone_regions: tuple[str, ...] = ("US",),
