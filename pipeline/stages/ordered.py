@@ -52,7 +52,7 @@ def in_order(batches: Iterable[pa.RecordBatch], wanted: np.ndarray) -> Iterator[
     for start in range(0, max(len(rows), 1), ROWS):
         part = table.take(pa.array(rows[start : start + ROWS]))
         place = part.schema.get_field_index(ID)
-        yield from part.set_column(place, ID, names.slice(start, ROWS)).combine_chunks().to_batches() or held[0].slice(0, 0)
+        yield from part.set_column(place, ID, names.slice(start, ROWS)).combine_chunks().to_batches() or [held[0].slice(0, 0)]
 
 
 def _seen_before(ids: np.ndarray) -> np.ndarray:
