@@ -18,6 +18,7 @@ from . import plan, recipe, resources, steps
 from .batch import Steps
 from .engines.choose import engine_for
 from .execute import Progress, Silent
+from .formats.places import shown_all
 from .plan import Plan, Stage
 from .recipe import Recipe
 from .reporting import numbers, spreads, suggest, svg
@@ -164,7 +165,7 @@ def _gather(
         removes[step.number] = int(would.sum()), len(values)
         shown = replace(step, keep=chosen[step.number]) if suggested else step
         found.append(_number(shown, values, labels, spread, would if suggested else None, ends))
-    words = suggest.suggestion(stage.steps, chosen, told, removes, list(asked.dataset_path), asked.text_keys[0])
+    words = suggest.suggestion(stage.steps, chosen, told, removes, shown_all(asked.dataset_path), asked.text_keys[0])
     return Analysis(what, record["rows_in"], record["left"], found, skipped, words, suggested, time.perf_counter() - began)
 
 

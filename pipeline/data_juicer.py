@@ -62,6 +62,12 @@ def refusal(name: str) -> str | None:
         return _PICTURES
     return _REASONS.get(name)
 
+
+def known(name: str) -> bool:
+    """Whether Data-Juicer has an operator of that name which is another one here, or none."""
+    return name in ALIASES or refusal(name) is not None
+
+
 # settings that are known, so that a recipe that carries them along with Data-Juicer's default runs; any other value is refused
 ONLY_DEFAULT = frozenset((
     ("remove_words_with_incorrect_substrings_mapper", "tokenization"), ("remove_repeat_sentences_mapper", "tokenizer"),

@@ -22,7 +22,7 @@ def problems(guards: Any) -> list[str]:
         number = isinstance(limit, int | float) and not isinstance(limit, bool)
         if name not in LIMITS:
             wrong.append(f"guards: unknown limit {name!r}.{did_you_mean(str(name), LIMITS)} There are: {', '.join(LIMITS)}.")
-        elif not number or limit < 0 or (name != "min_rows" and limit > 1):
+        elif not number or not 0 <= limit < float("inf") or (name != "min_rows" and limit > 1):
             wrong.append(f"guards: {name} is {'a number of' if name == 'min_rows' else 'a'} {LIMITS[name]}, not {limit!r}")
     return wrong
 

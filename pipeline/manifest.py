@@ -42,7 +42,7 @@ def build(plan: Plan, records: list[Mapping[str, Any]], timing: list[Mapping[str
     if lines != left:
         raise LostRowError(f"{left} rows left, but the ledger has {lines} lines")
     return {
-        "project_name": plan.recipe.project_name, "tamis": versions()["tamis"], "recipe": recipes.words(plan.recipe),
+        "project_name": plan.recipe.project_name, "tamis": versions()["tamis"], "recipe": recipes.words(plan.recipe, public=True),
         "seed": plan.recipe.seed, "notes": list(plan.recipe.notes),
         "inputs": [{"source": s.source, "path": corpus.shown(s.url), "bytes": s.bytes, "digest": s.digest} for s in plan.sources],
         "models": [p.describe() for stage in plan.stages for pins in stage.pins for p in pins],

@@ -10,9 +10,10 @@ from typing import Any
 
 import yaml
 
-from . import custom, guards, steps, translate, user_code, validators
+from . import custom, data_juicer, guards, steps, translate, user_code, validators
 from .errors import RecipeError, did_you_mean
 from .export import file_suffix
+from .formats.places import shown_all
 from .keys import IGNORED_KEYS, KEYS, REFUSED_KEYS
 from .steps import Step
 
@@ -121,9 +122,11 @@ def _set(words: dict[str, Any], text: str) -> None:
     parts = key.strip().split(".")
     if len(parts) == 2 and _set_by_name(words, parts[0], parts[1], told):
         return
-    if parts[0] != "process" or len(parts) == 1:
+    if len(parts) == 1:
         words[key.strip()] = told
         return
+    if parts[0] != "process":
+        raise RecipeError(f"--set {text}: no step is called {parts[0]!r}.{did_you_mean(parts[0], steps.known_names())}")
     process = words.get("process") or []
     process = words["process"] = list(process) if isinstance(process, list | tuple) else []
     if len(parts) != 3 or not parts[1].isdecimal() or not 1 <= int(parts[1]) <= len(process):
@@ -213,6 +216,8 @@ def _resolve(words: dict[str, Any], name: str, folder: Path, lines: dict[Any, in
     if not values["allow_code"]:
         wrong += [f"{name}{f':{s.line}' if s.line else ''}, step {s.number} ({s.name}): {user_code.WHY}"
                   for s in process if user_code.asked(s.op.resources, s.settings)]
+    wrong += [f"{name}: op_list_to_trace: unknown operator {op!r}.{near}" for op in values["op_list_to_trace"]
+              if steps.find(op) is None and (near := did_you_mean(op, steps.known_names())) and not data_juicer.known(op)]
     if wrong:
         raise RecipeError("\n".join(wrong))
     return _recipe(values, words, name, folder, text_keys, process, notes)
@@ -225,8 +230,8 @@ def _wrong_values(values: dict[str, Any], name: str) -> list[str]:
     paths = [values["dataset_path"]] if isinstance(values["dataset_path"], str) else values["dataset_path"]
     if not values["export_path"].strip() or any("\0" in p for p in (*paths, values["export_path"], values["work_dir"] or "")):
         wrong.append(f"{name}: a path must not be empty, nor hold a NUL character")
-    if values["np"] < 0 or values["batch_rows"] < 1 or values["export_shard_size"] < 0:
-        wrong.append(f"{name}: np and export_shard_size must not be negative, batch_rows must be at least 1")
+    if min(values["np"], values["export_shard_size"], values["trace_num"]) < 0 or values["batch_rows"] < 1:
+        wrong.append(f"{name}: np, export_shard_size and trace_num must not be negative, batch_rows must be at least 1")
     wrong += [f"{name}: {problem}" for problem in guards.problems(values["guards"])]
     told = _type_of_file(values["export_path"])
     if told and told != (values["export_type"] or told):
@@ -239,6 +244,8 @@ def _wrong_values(values: dict[str, Any], name: str) -> list[str]:
         wrong.append(f"{name}: text_keys is empty: it names the column that holds the text")
     on_error = values["on_error"]
     count = on_error.get("set_aside") if isinstance(on_error, dict) and len(on_error) == 1 else None
+    if isinstance(count, float) and count.is_integer():  # 1e5
+        count = on_error["set_aside"] = int(count)
     if on_error != "stop" and not (isinstance(count, int) and not isinstance(count, bool) and count >= 0):
         wrong.append(f"{name}: on_error is 'stop' or '{{set_aside: N}}' (up to N broken rows go to the ledger), not {on_error!r}")
     return wrong
@@ -337,11 +344,11 @@ def _tracer(values: Mapping[str, Any]) -> Tracer:
     return Tracer(tuple(values["op_list_to_trace"]), values["trace_num"], _several(values["trace_keys"]))
 
 
-def words(recipe: Recipe) -> dict[str, Any]:
-    """The resolved recipe as it could be written again: every setting spelt out."""
+def words(recipe: Recipe, public: bool = False) -> dict[str, Any]:
+    """The resolved recipe as it could be written again: every setting spelt out; `public`: without the passwords of URLs."""
     process = []
     for step in recipe.process:
-        settings = {**step.settings, **{k: v for k, v in step.extra.items() if v is not None}}
+        settings = {**(step.shown_settings if public else step.settings), **{k: v for k, v in step.extra.items() if v is not None}}
         if step.text_key != recipe.text_keys[0]:
             settings["text_key"] = step.text_key
         if step.keep is not None:
@@ -351,7 +358,8 @@ def words(recipe: Recipe) -> dict[str, Any]:
                          "max_closed_interval": step.keep.max_closed, "reversed_range": step.keep.reverse}
         process.append({step.name: {k: v for k, v in settings.items() if v is not None}})
     return {
-        "project_name": recipe.project_name, "dataset_path": list(recipe.dataset_path), "export_path": recipe.export_path,
+        "project_name": recipe.project_name, "export_path": recipe.export_path,
+        "dataset_path": shown_all(recipe.dataset_path) if public else list(recipe.dataset_path),
         "text_keys": list(recipe.text_keys), "suffixes": list(recipe.suffixes),
         **({"only_files": list(recipe.only_files)} if recipe.only_files else {}), "np": recipe.workers, "seed": recipe.seed,
         "engine": recipe.engine, "on_error": "stop" if recipe.set_aside is None else {"set_aside": recipe.set_aside},
@@ -376,9 +384,9 @@ def _as_asked(recipe: Recipe) -> dict[str, Any]:
     return told
 
 
-def dump(recipe: Recipe) -> str:
-    """The resolved recipe as YAML that `tamis run` takes again."""
-    return yaml.safe_dump(words(recipe), sort_keys=False, allow_unicode=True, width=120)
+def dump(recipe: Recipe, public: bool = False) -> str:
+    """The resolved recipe as YAML that `tamis run` takes again; `public`: as of `words`."""
+    return yaml.safe_dump(words(recipe, public), sort_keys=False, allow_unicode=True, width=120)
 
 
 def bundled(name: str) -> Path:

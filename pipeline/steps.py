@@ -16,6 +16,7 @@ from ..selectors import catalog as selectors
 from ..selectors.base import Selector
 from . import custom, data_juicer
 from .errors import did_you_mean
+from .formats.places import shown_all
 from .index.layout import INDEXABLE
 
 # Data-Juicer gives these to every operator. They steer its own engine and mean nothing to ours, which shares rows out
@@ -26,6 +27,7 @@ IGNORED = frozenset((
     "work_dir", "skip_op_error", "stats_export_path", "index_key", "image_key", "audio_key", "video_key", "image_bytes_key",
 ))
 
+_URLS = ("paths", "evaluation", "target_path")  # settings that may be URLs, which may hold passwords
 KEEP_RULES = ("first", "longest", "best", "oldest")
 _RANGE_FLAGS: dict[str, tuple[Any, Any]] = {
     "min_closed_interval": (bool, True), "max_closed_interval": (bool, True), "reversed_range": (bool, False),
@@ -77,10 +79,15 @@ class Step:
         """filter, mapper, deduplicator, trimmer, embedder or selector."""
         return self.op.kind if isinstance(self.op, Operator) else "selector"
 
+    @property
+    def shown_settings(self) -> dict[str, Any]:
+        """The settings, without passwords where they are URLs."""
+        return {k: shown_all(v) if k in _URLS else v for k, v in self.settings.items()}
+
     def describe(self) -> dict[str, Any]:
         """All that decides this step's answer, as plain JSON values: for fingerprints, manifest and report."""
         told = {"step": self.number, "op": self.name, "version": self.op.version, "text_key": self.text_key,
-                "settings": dict(self.settings), **{k: v for k, v in self.extra.items() if v is not None}}
+                "settings": self.shown_settings, **{k: v for k, v in self.extra.items() if v is not None}}
         if self.keep is not None:
             told |= {"keep": str(self.keep), "stats": list(self.stats)}
         elif self.stats:

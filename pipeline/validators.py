@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from . import corpus
+from . import corpus, steps
 from .corpus import Split
 from .ledger import KEY_COLUMNS
 
@@ -13,20 +13,37 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str, "string": str, "int": int, "integer": int, "float": (float, int), "bool": bool, "boolean": bool, "list": list,
     "dict": dict, "bytes": bytes,
 }
+_NUMBERS: dict[str, Any] = {
+    **dict.fromkeys(("sample_size", "min_turns", "max_turns"), int | None), "allow_missing": float | None,
+}
 Row = Mapping[str, Any]
 
 
 def problems(asked: Sequence[Any]) -> list[str]:
     """What is wrong with the recipe's words."""
-    wrong = []
-    for number, told in enumerate(asked, 1):
-        if not isinstance(told, dict) or told.get("type") not in _CHECKS:
-            wrong.append(f"validators, entry {number}: its type is one of {', '.join(_CHECKS)}, not {told!r:.60}")
-        elif told["type"] == "required_fields" and not isinstance(told.get("required_fields"), list):
-            wrong.append(f"validators, entry {number}: required_fields must list the fields")
-        elif unknown := [str(t) for t in (told.get("field_types") or {}).values() if str(t).lower() not in _TYPES]:
-            wrong.append(f"validators, entry {number}: field type {unknown[0]!r} is none of {', '.join(_TYPES)}")
-    return wrong
+    return [f"validators, entry {number}: {problem}" for number, told in enumerate(asked, 1) for problem in _wrong(told)]
+
+
+def _wrong(told: Any) -> Iterator[str]:
+    kind = told.get("type") if isinstance(told, dict) else None
+    if not isinstance(kind, str) or kind not in _CHECKS:
+        yield f"its type is one of {', '.join(_CHECKS)}, not {told!r:.60}"
+        return
+    if kind == "required_fields" and not isinstance(told.get("required_fields"), list):
+        yield "required_fields must list the fields"
+    types = told.get("field_types") or {}
+    if not isinstance(types, dict):
+        yield f"field_types is a mapping of fields to types, not {types!r:.60}"
+    elif unknown := [str(t) for t in types.values() if str(t).lower() not in _TYPES]:
+        yield f"field type {unknown[0]!r} is none of {', '.join(_TYPES)}"
+    for key, annotation in _NUMBERS.items():
+        try:
+            given = steps.typed(key, annotation, told.get(key))
+        except ValueError as e:
+            yield str(e)
+            continue
+        if given is not None and given < 0:
+            yield f"{key} must not be negative, it is {given:g}"
 
 
 def check(asked: Sequence[Mapping[str, Any]], splits: Sequence[Split], text_keys: Sequence[str]) -> Iterator[str]:

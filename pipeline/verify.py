@@ -48,7 +48,7 @@ def check(run: Path) -> list[Finding]:
     the run's answer stands, but cannot be repeated. Raises TamisError where `run` is not the folder of a finished run.
     """
     finished = Finished.open(Path(run))
-    found = [*_guarded("the exported files", _shards, finished)]
+    found = [*_guarded("the files", _files, finished)]
     try:
         books = _Books(_read(finished, "kept", [ID, "shard", "row"]), _read(finished, "ledger", [ID, "step", "reason", "kept_id"]))
     except (OSError, pa.ArrowException) as e:
@@ -84,16 +84,22 @@ def _verdict(wrong: list[str], right: str) -> Finding:
     return Finding("fail", "; ".join(wrong[:EXAMPLES]) + more + ".")
 
 
-def _shards(run: Finished) -> Iterator[Finding]:
-    told, wrong = run.manifest["shards"], []
-    for shard in told:
-        path = run.folder / shard["path"]
+def _files(run: Finished) -> Iterator[Finding]:
+    """Each file that the manifest names, byte for byte; and beside them none that readers of a folder would take for one."""
+    shards, others = run.manifest["shards"], [*run.manifest["ledger"], *run.manifest["kept"]]
+    digests, wrong = {f["path"]: f["digest"] for f in (*shards, *others)}, []
+    for name, digest in digests.items():
+        path = run.folder / name
         if not path.exists():
-            wrong.append(f"{shard['path']} is missing")
-        elif digest_of(str(path)) != shard["digest"]:
-            wrong.append(f"{shard['path']} has changed: its digest is not the manifest's")
-    yield _verdict(wrong, f"{counted(len(told), 'exported file')}, byte for byte what the manifest says.")
-    rows = sum(s["rows"] for s in told)
+            wrong.append(f"{name} is missing")
+        elif digest_of(str(path)) != digest:
+            wrong.append(f"{name} has changed: its digest is not the manifest's")
+    for folder in ("data", "ledger", "kept"):
+        there = sorted(f"{folder}/{p.name}" for p in (run.folder / folder).glob("[!._]*"))
+        wrong += [f"{name} is not of this run, but whoever reads {folder}/ reads it too" for name in there if name not in digests]
+    told = f"{counted(len(shards), 'exported file')}, {len(others)} of ledger and kept rows"
+    yield _verdict(wrong, f"{told}, byte for byte what the manifest says.")
+    rows = sum(s["rows"] for s in shards)
     if rows != run.manifest["rows_out"]:
         yield Finding("fail", f"the manifest's shards hold {rows:,} rows, it says that {run.manifest['rows_out']:,} were kept.")
 

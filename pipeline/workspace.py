@@ -35,6 +35,7 @@ import pyarrow.parquet as pq
 
 from .errors import RecipeError, StaleError
 from .export import file_suffix
+from .formats.places import shown
 
 LAYOUT = 3  # raise when files in a stage folder change their meaning: no older stage is then taken for done
 _STAGE = re.compile(r"\d{2,}-[a-z]+-[0-9a-f]{16}")
@@ -202,7 +203,7 @@ class Place:
     def of(cls, export_path: str, work_dir: str | None = None) -> "Place":
         """`out/` is a run folder; `out/x.jsonl` asks for that file, with the run folder `out/x/` beside it."""
         if "://" in export_path and not export_path.startswith("file://"):
-            raise RecipeError(f"export_path {export_path!r}: a run folder must be local; copy the folder there afterwards")
+            raise RecipeError(f"export_path {shown(export_path)!r}: a run folder must be local; copy the folder there afterwards")
         try:
             path = Path(export_path.removeprefix("file://")).expanduser()
             work = Path(work_dir).expanduser() if work_dir else None
@@ -225,6 +226,8 @@ class Place:
         for path in (Path(i.removeprefix("file://")).resolve() for i in inputs if "://" not in i.removeprefix("file://")):
             if (self.file and path == self.file.resolve()) or any(path.is_relative_to(o) for o in own):
                 raise RecipeError(f"export_path: the run would overwrite its own input {path}; let it write elsewhere")
+        if any(self.work.resolve().is_relative_to(o) for o in own[:-1]):
+            raise RecipeError(f"work_dir {self.work} lies among the results; let the stages lie elsewhere")
         for folder in folders:
             if any(p.resolve().is_relative_to(folder.resolve()) for p in (self.file or self.run, self.run, self.work)):
                 raise RecipeError(f"export_path: the results would lie inside dataset_path {folder}, and the next run would read "

@@ -39,9 +39,9 @@ def submit_command(
     if not cluster:
         recipe.load(path, sets=sets or [])  # its mistakes, before a JVM is started for them
     settings = dict(_pair(text) for text in confs or [])
-    folder = scratch()
+    folder = None if installed else scratch()
     try:
-        travels = None if installed else packed(package, folder)
+        travels = None if folder is None else packed(package, folder)
         made = Submission(master, travels, environment, settings, cluster)
         arguments = ["run", path, "--engine", "spark", *(w for s in sets or [] for w in ("--set", s))]
         arguments += ["--out", export_path] if export_path else []
@@ -49,7 +49,7 @@ def submit_command(
         sys.stdout.flush()
         status = 0 if only_print else submit(made, arguments)
     finally:
-        if not only_print:
+        if folder is not None and not only_print:  # a line that is printed speaks of what lies there
             shutil.rmtree(folder, ignore_errors=True)
     if status:
         raise typer.Exit(status)

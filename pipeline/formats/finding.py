@@ -76,9 +76,12 @@ def listing(dataset_path: str | Sequence[str], *, base: Path, suffixes: str | Se
         raise RecipeError("dataset_path: nothing is given; name a file, a folder, a glob or a URL")
     places = [_look(path, base) for path in paths]
     chosen = {(p.prefix, file): p for p in places for file in _data(p, wanted)}
-    one_family([PurePath(file).name for _, file in chosen], wanted, " ".join(shown(p) for p in paths))
+    one_family([PurePath(_bare(prefix, file)).name for prefix, file in chosen], wanted, " ".join(shown(p) for p in paths))
     names = _names(places, list(chosen))
-    return {names[prefix, file]: (prefix + file, place.files[file]) for (prefix, file), place in chosen.items()}
+    found = {names[prefix, file]: (prefix + file, place.files[file]) for (prefix, file), place in chosen.items()}
+    if len(found) < len(chosen):  # web addresses that differ in their query
+        raise RecipeError("dataset_path: more than one file would have the same name; copy them to a folder first")
+    return found
 
 
 def _wanted(suffixes: str | Sequence[str]) -> list[str]:
@@ -159,22 +162,28 @@ def _nothing_passed_over(seen: list[Path], folder: Path, path: str) -> None:
 def _look_remote(path: str) -> _Place:
     fs, inner = filesystem(path)
     prefix = f"{path.split('://', 1)[0]}://"
+    where = _bare(prefix, inner)
     try:
-        if glob.has_magic(inner):
+        if glob.has_magic(where):
             root, details = _fixed_part(inner), fs.glob(inner, detail=True)
         elif fs.isfile(inner):
-            root, details = inner.rpartition("/")[0], {inner: fs.info(inner)}
+            root, details = where.rpartition("/")[0], {inner: fs.info(inner)}
         else:
             root, details = inner.rstrip("/"), fs.find(inner, detail=True)
     except (OSError, ValueError) as e:
         raise RecipeError(f"dataset_path {shown(path)!r}: cannot be listed ({shown(str(e)) or type(e).__name__})") from e
     files = {
-        name: int(info["size"]) for name, info in sorted(details.items())
-        if info["type"] == "file" and not _hidden(name[len(root):].strip("/").split("/"))
+        name.removeprefix(prefix): int(info["size"]) for name, info in sorted(details.items())  # http keeps its protocol
+        if info["type"] == "file" and not _hidden(_bare(prefix, name)[len(root):].strip("/").split("/"))
     }
     if not files:
         raise RecipeError(f"dataset_path {shown(path)!r}: no such file, or nothing in that folder")
-    return _Place(path, prefix, root, files, len(files) == 1 and inner in files)
+    return _Place(path, prefix, root.removeprefix(prefix), files, len(files) == 1 and inner.removeprefix(prefix) in files)
+
+
+def _bare(prefix: str, path: str) -> str:
+    """The path without the query of a web address: that is how it may be opened, and no part of its name."""
+    return path.partition("?")[0] if prefix in ("http://", "https://") else path
 
 
 def _hidden(parts: Iterable[str]) -> bool:
@@ -206,7 +215,7 @@ def _advice(full: Path) -> str:
 def _data(place: _Place, wanted: Sequence[str]) -> list[str]:
     """The data files of a place. Raises RecipeError where there are none."""
     if wanted:
-        data = [f for f in place.files if f.lower().endswith(tuple(w.lower() for w in wanted))]
+        data = [f for f in place.files if _bare(place.prefix, f).lower().endswith(tuple(w.lower() for w in wanted))]
     elif place.named:
         data = list(place.files)
     else:
@@ -228,7 +237,7 @@ def _names(places: list[_Place], chosen: list[tuple[str, str]]) -> dict[tuple[st
     roots = {prefix: os.path.commonpath([p.root for p in places if p.prefix == prefix]) for prefix in prefixes}
     names = {}
     for prefix, file in chosen:
-        relative = os.path.relpath(file, roots[prefix]).replace(os.sep, "/")
+        relative = os.path.relpath(_bare(prefix, file), roots[prefix]).replace(os.sep, "/")
         names[prefix, file] = f"{protocol_of(prefix)}/{relative}" if prefix and len(prefixes) > 1 else relative
     return names
 
@@ -238,7 +247,7 @@ def _source(url: str, source: str, size: int, wanted: Sequence[str]) -> Source:
         source.encode()
     except UnicodeEncodeError as e:
         raise RecipeError(f"{source!a}: the name of this file is not UTF-8; rename it") from e
-    format, codec = format_of(url, wanted)
+    format, codec = format_of(_bare(f"{url.partition('://')[0]}://", url), wanted)
     assert format is not None  # one_family has refused it
     try:
         modified = 0 if is_remote(url) else local_path(url).stat().st_mtime_ns

@@ -29,6 +29,11 @@ def shown(text: str) -> str:
     return _QUERY.sub(r"\1", _USER.sub("", text))
 
 
+def shown_all(told: Any) -> Any:
+    """`shown` of a text, and of each text in lists of them; anything else as it is."""
+    return [shown_all(t) for t in told] if isinstance(told, list | tuple) else shown(told) if isinstance(told, str) else told
+
+
 def is_remote(url: str) -> bool:
     """Whether fsspec is needed: the URL names a protocol other than file."""
     return "://" in url and not url.startswith("file://")

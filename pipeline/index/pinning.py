@@ -7,6 +7,7 @@ from typing import Any
 
 from ...operators.base import Operator
 from ..errors import StaleError
+from ..formats.places import shown
 from ..resources import Pin
 from ..steps import Step
 from ..workspace import Place
@@ -76,7 +77,7 @@ def problems(step: Step, place: Place, data: Sequence[Path]) -> list[str]:
 
 def _place_problems(path: str, place: Place, data: Sequence[Path]) -> list[str]:
     if "://" in path:
-        return [f"index {path!r} must be a folder of this machine"]
+        return [f"index {shown(path)!r} must be a folder of this machine"]
     index = Path(path).expanduser().resolve()
     if index.exists() and not index.is_dir():
         return [f"index {path!r} is a file, not a folder"]

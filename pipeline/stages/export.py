@@ -61,7 +61,8 @@ def run(
 
 
 def _about(asked: Recipe) -> str:
-    return f"Selected by tamis from {', '.join(asked.dataset_path)}. `manifest.json` says how, `report.html` shows it."
+    paths = ", ".join(map(corpus.shown, asked.dataset_path))
+    return f"Selected by tamis from {paths}. `manifest.json` says how, `report.html` shows it."
 
 
 def _rows(
