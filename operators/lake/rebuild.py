@@ -1,6 +1,6 @@
 """The way back: where each of a child's rows stands in its parent, and the child built again from those rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -97,13 +97,14 @@ def differing(a: pa.Table, b: pa.Table) -> list[str]:
 def _same(x: Column, y: Column) -> bool:
     if x.values.type != y.values.type or not _same_depth(x.depth, y.depth):
         return False
-    if x.values.equals(y.values):
+    one, other = (c.values.dictionary_decode() if pa.types.is_dictionary(c.values.type) else c.values for c in (x, y))
+    if one.equals(other):
         return True
-    if family(x.values.type) == families.FLOAT:
-        a, b = (np.array(pc.fill_null(pc.cast(v, pa.float64()), 0.0)) for v in (x.values, y.values))
-        return pc.is_null(x.values).equals(pc.is_null(y.values)) and bool(np.array_equal(a, b, equal_nan=True))
-    if family(x.values.type) == families.NESTED:  # NaN within lists: rare, a row at a time
-        return [json_text(v) for v in x.values.to_pylist()] == [json_text(v) for v in y.values.to_pylist()]
+    if family(one.type) == families.FLOAT:
+        a, b = (np.array(pc.fill_null(pc.cast(v, pa.float64()), 0.0)) for v in (one, other))
+        return pc.is_null(one).equals(pc.is_null(other)) and bool(np.array_equal(a, b, equal_nan=True))
+    if family(one.type) == families.NESTED:  # NaN within lists: rare, a row at a time
+        return [json_text(v) for v in one.to_pylist()] == [json_text(v) for v in other.to_pylist()]
     return False
 
 
@@ -111,8 +112,3 @@ def _same_depth(a: np.ndarray | None, b: np.ndarray | None) -> bool:
     if a is None or b is None:
         return not (a is not None and a.any()) and not (b is not None and b.any())
     return bool(np.array_equal(a, b))
-
-
-def ordered_take(pieces: Sequence[pa.Table], rows: np.ndarray) -> pa.Table:
-    """The concatenated pieces, row `rows[i]` at place i."""
-    return pa.concat_tables(pieces).take(pa.array(rows))

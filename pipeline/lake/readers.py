@@ -14,6 +14,7 @@ from ..formats.jsonl import read_blocks
 from ..formats.kinds import format_of
 from ..formats.lines import stream_blocks
 from ..formats.places import open_input
+from ..formats.rows import empty_columns
 from .footers import opened, stored_columns
 from .iceberg import latest_metadata
 from .iceberg import opened as opened_iceberg
@@ -74,14 +75,9 @@ def _parquet(
             yield from file.iter_batches(ROWS, row_groups=chosen, columns=names_here, use_threads=False)  # processes are enough
             return
         for group in chosen:  # none of the columns: only the number of rows is known
-            yield empty_batch(file.metadata.row_group(group).num_rows)
+            yield empty_columns(file.metadata.row_group(group).num_rows)
     finally:
         file.close()
-
-
-def empty_batch(rows: int) -> pa.RecordBatch:
-    """A batch of `rows` rows without columns."""
-    return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
 
 
 def _stored_bytes(file: pq.ParquetFile, own: Sequence[Leaf], names: set[str], groups: Sequence[int]) -> int:

@@ -105,7 +105,8 @@ def boxed(text: str) -> str:
     """A text with a box for each character that is not seen itself but commands, turns or hides others. Line breaks stay."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c == "\n" else " " if c == "\t" or unicodedata.category(c) == "Zs" else "□" for c in text)
+    blank = {c for c in set(text) if c == "\t" or unicodedata.category(c) == "Zs"}
+    return "".join(" " if c in blank else c if c.isprintable() or c == "\n" else "□" for c in text)
 
 
 def oneline(text: str) -> str:
