@@ -9,6 +9,7 @@ import pyarrow as pa
 import regex
 
 from ..kernels.folding import DROP, Texts, irregular
+from ..kernels.strings import view
 
 NO_TABLE = np.empty(0, np.uint32)
 
@@ -50,17 +51,6 @@ def fold_table(lowercase: bool, ignore_non_character: bool) -> np.ndarray:
     return table[: changed[-1] + 1].copy()
 
 
-def string_buffers(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
-    """(offsets int64[n + 1], bytes uint8) of `text`; the bytes are its own."""
-    width = np.dtype(np.int64 if pa.types.is_large_string(text.type) else np.int32)
-    _, ends, data = text.buffers()
-    content = np.frombuffer(data or b"", np.uint8)
-    content.flags.writeable = False  # Arrow's buffers are either; a kernel is compiled for each kind that it meets
-    if len(text) == 0 or ends is None:
-        return np.zeros(len(text) + 1, np.int64), content
-    return np.frombuffer(ends, width, len(text) + 1, text.offset * width.itemsize).astype(np.int64), content
-
-
 def texts(text: pa.StringArray, lowercase: bool) -> Texts:
     """`text` (string or large_string, sliced or not) as the kernels see it, without a copy of the bytes.
 
@@ -68,16 +58,14 @@ def texts(text: pa.StringArray, lowercase: bool) -> Texts:
     """
     if pa.types.is_null(text.type):
         text = text.cast(pa.string())
-    if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type)):
-        raise ValueError(f"text must be string or large_string, not {text.type}")
-    offsets, data = string_buffers(text)
+    offsets, data = view(text)
     valid = text.is_valid().to_numpy(zero_copy_only=False)
     column = Texts(offsets[:-1], offsets[1:], data, np.frombuffer(b"", np.uint8), np.zeros(len(text), bool), valid)
-    odd = irregular(column) if lowercase else column.patched
+    odd = irregular(offsets, data) & valid if lowercase else column.patched
     if not odd.any():
         return column
     spare = pa.array([row.lower() for row in text.filter(pa.array(odd)).to_pylist()], text.type)
-    ends, content = string_buffers(spare)
+    ends, content = view(spare)
     start, end = offsets[:-1].copy(), offsets[1:].copy()
     start[odd], end[odd] = ends[:-1], ends[1:]
     return Texts(start, end, data, content, odd, valid)

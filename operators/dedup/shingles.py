@@ -19,8 +19,9 @@ import regex
 from ..kernels import minhash as kernels
 from ..kernels.folding import Texts
 from ..kernels.shingling import CHARACTER, HASHED, PUNCTUATION, SPACE
+from ..kernels.strings import view
 from ..kernels.token_windows import string_hashes
-from .folding import NO_TABLE, as_lists, fold_table, separators, string_buffers, texts
+from .folding import NO_TABLE, as_lists, fold_table, separators, texts
 from .simplified import simplified
 
 Split = Literal["space", "punctuation", "character", "datatrove"]
@@ -82,7 +83,7 @@ def _hashed(text: pa.StringArray, pieces: Callable[[str], list[str]], lowercase:
     found, ends = [np.empty(0, np.uint64)], np.zeros(len(text) + 1, np.int64)
     for i, row in enumerate(text.to_pylist()):  # a Python loop: the model takes a hundred times longer
         tokens = pa.array([] if row is None else pieces(row.lower() if lowercase else row), pa.large_string())
-        found.append(string_hashes(*string_buffers(tokens)))
+        found.append(string_hashes(*view(tokens)))
         ends[i + 1] = ends[i] + 8 * len(tokens)
     data = np.concatenate(found).view(np.uint8)
     data.flags.writeable = False

@@ -75,7 +75,7 @@ def first_bit(typingctx: Any, word: Any) -> Any:
 
 
 @intrinsic
-def _bits(typingctx: Any, word: Any) -> Any:
+def bits(typingctx: Any, word: Any) -> Any:
     """Number of set bits of a uint64."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -117,7 +117,7 @@ def edges(masks: np.ndarray, low: int, high: int, out: np.ndarray, count: int) -
         blank = masks[0, k]
         change = blank ^ ((blank << _1) | before)
         before = blank >> _63
-        found, base = _bits(change), k * BLOCK
+        found, base = bits(change), k * BLOCK
         for first in range(0, found, 8):  # eight at a time, the last of them for nothing: fewer branches to guess
             for i in range(8):
                 out[count + first + i] = base + first_bit(change)

@@ -148,28 +148,22 @@ def stripped(data: np.ndarray, start: int, end: int) -> tuple[int, int]:
 
 
 @njit(cache=True, nogil=True)
-def irregular(texts: Texts) -> np.ndarray:
-    """bool[n]: the rows with İ or Σ, whose lower case is not a matter of single code points.
-
-    Each row must begin where the one before it ends, as in a column of Arrow's.
-    """
-    n = len(texts.start)
-    marks = np.zeros(n, np.bool_)
-    if n == 0:
-        return marks
-    at, stop, row = texts.start[0], texts.end[n - 1], 0
+def irregular(offsets: np.ndarray, data: np.ndarray) -> np.ndarray:
+    """bool[n]: the rows with İ or Σ, whose lower case is not a matter of single code points."""
+    marks = np.zeros(len(offsets) - 1, np.bool_)
+    at, stop, row = offsets[0], offsets[-1], 0
     while at < stop - 1:
         if at + BLOCK < stop:
-            found, step = dotted_or_sigma(texts.data, at), BLOCK
+            found, step = dotted_or_sigma(data, at), BLOCK
         else:
-            first, second = texts.data[at], texts.data[at + 1]
+            first, second = data[at], data[at + 1]
             found, step = np.uint64((first == 0xC4 and second == 0xB0) or (first == 0xCE and second == 0xA3)), 1
         while found != 0:
             place = at + first_bit(found)
             found &= found - _1
-            while texts.end[row] <= place:
+            while offsets[row + 1] <= place:
                 row += 1
-            marks[row] |= texts.valid[row] and place + 1 < texts.end[row]
+            marks[row] |= place + 1 < offsets[row + 1]
         at += step
     return marks
 

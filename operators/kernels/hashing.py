@@ -7,6 +7,7 @@ import pyarrow as pa
 from numba import njit
 
 from .codepoints import CODE, SEPARATOR, STRIPPED, decode, folds
+from .folding import irregular
 from .strings import rewrite, view
 
 FACTOR = np.uint64(0xD6E8FEB86659FD93)  # odd, bits well mixed
@@ -103,26 +104,12 @@ def count_words(offsets: np.ndarray, data: np.ndarray, table: np.ndarray) -> np.
     return counts
 
 
-@njit(cache=True, nogil=True)
-def _lower_looks_around(offsets: np.ndarray, data: np.ndarray) -> np.ndarray:
-    """bool[n]: rows with a capital sigma (CE A3) or a dotted capital I (C4 B0), whose str.lower is not a look-up."""
-    rows = np.zeros(offsets.size - 1, np.bool_)
-    for row in range(rows.size):
-        start, end = offsets[row], max(offsets[row], offsets[row + 1] - 1)
-        leads, tails = data[start:end], data[start + 1 : end + 1]
-        found = np.uint8(0)
-        for i in range(leads.size):
-            found |= ((leads[i] == 0xCE) & (tails[i] == 0xA3)) | ((leads[i] == 0xC4) & (tails[i] == 0xB0))
-        rows[row] = found != 0
-    return rows
-
-
 def word_hashes(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
     """(bounds int64[n + 1], hashes uint64[m]) of the lower-cased, stripped words of each row.
 
     Cost: linear; the rare rows that need it go through Python's str.lower, whole: separators end every context of it.
     """
-    needy = _lower_looks_around(*view(text))
+    needy = irregular(*view(text))
     return _hash_words(*view(rewrite(text, needy, str.lower)), folds())
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 from numba import njit
 
+from .radix import index_of
 from .units import Found
 
 FEW = 64  # sorted by insertion
@@ -15,11 +16,7 @@ def sorted_order(key: np.ndarray) -> np.ndarray:
     while (1 << bits) * 8 < n:
         bits += 1
     shift = np.uint64(64 - bits)
-    begin, order = np.zeros((1 << bits) + 1, np.int64), np.empty(n, np.int64)
-    for i in range(n):
-        begin[np.int64(key[i] >> shift) + 1] += 1
-    for slot in range(1 << bits):
-        begin[slot + 1] += begin[slot]
+    begin, order = index_of(key, bits), np.empty(n, np.int64)
     place = begin.copy()
     for i in range(n):
         slot = int(key[i] >> shift)
@@ -67,18 +64,6 @@ def grouped(
         elif not once or tag[x] != tag[w]:
             total[filled] += weight[x]
     return first[: filled + 1].copy(), total[: filled + 1].copy()
-
-
-@njit(cache=True, nogil=True)
-def index_of(key: np.ndarray, bits: int) -> np.ndarray:
-    """int64[2^bits + 1]: where in sorted `key` the keys with each value of the top `bits` bits begin."""
-    shift = np.uint64(64 - bits)
-    begin = np.zeros((1 << bits) + 1, np.int64)
-    for i in range(len(key)):
-        begin[np.int64(key[i] >> shift) + 1] += 1
-    for slot in range(1 << bits):
-        begin[slot + 1] += begin[slot]
-    return begin
 
 
 @njit(cache=True, nogil=True)
