@@ -70,8 +70,8 @@ def _outcomes(step: Step, before: Lineage, parts: range) -> dict[int, tuple[int,
 def _all(before: Lineage, parts: range) -> pa.Table:
     """All rows that stand, with the number of their part and, as one struct, the numbers of filters."""
     pieces = [p for part in parts for p in before.pieces(part)]
-    schema = corpus.unify([pq.read_schema(p) for p in pieces])
-    tables = []
+    schema = corpus.unify([*(pq.read_schema(p) for p in pieces), pa.schema(KEY_FIELDS)])
+    tables = [schema.empty_table().append_column(PART, pa.array([], pa.int64()))]  # a corpus without parts has one too
     for part in parts:
         found = pa.Table.from_batches([corpus.conform(b, schema) for b in before.read(part)], schema)
         found = found.append_column(PART, pa.array(np.full(len(found), part), pa.int64()))
