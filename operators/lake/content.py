@@ -47,15 +47,12 @@ def batches(most: int) -> list[int]:
     return ends
 
 
-def looked_at(hit: np.ndarray, most: int) -> tuple[bool, int]:
-    """Whether an edge survives its draws (bool[t]: which were found), and how many draws were looked at.
+def looked_at(missed: int | None, most: int) -> int:
+    """How many of `most` draws are looked at where `missed` is the first that is not found (None: all are).
 
     Drawing stops with the first batch that has a miss.
     """
-    missed = np.flatnonzero(~hit[:most])
-    if not len(missed):
-        return True, min(most, len(hit))
-    return False, next(end for end in batches(most) if end > missed[0])
+    return most if missed is None else next(end for end in batches(most) if end > missed)
 
 
 def bound_after(t: int, batch: int, delta: float) -> float:

@@ -24,20 +24,23 @@ class RowSet:
         """Rows, repetitions counted."""
         return int(self.count.sum())
 
-    def between(self, low: int, high: int) -> "RowSet":
-        """Those whose first hash lies in [low, high): a partition of the hash space."""
-        a = int(np.searchsorted(self.first, np.uint64(low)))
-        b = len(self.first) if high > 0xFFFFFFFFFFFFFFFF else int(np.searchsorted(self.first, np.uint64(high)))
-        return RowSet(self.first[a:b], self.second[a:b], self.count[a:b])
+
+def cuts(first: np.ndarray, ranges: int) -> np.ndarray:
+    """int64[ranges + 1]: where each of so many equal ranges of the hash space begins in sorted hashes, and their end."""
+    bounds = np.array([(number << 64) // ranges for number in range(1, ranges)], np.uint64)
+    return np.concatenate([[0], np.searchsorted(first, bounds), [len(first)]]).astype(np.int64)
 
 
 def row_set(hashes: np.ndarray, count: np.ndarray | None = None) -> RowSet:
-    """The set of uint64[2, n] row hashes. Cost: two sorts."""
-    first, second = hashes
-    order = np.lexsort((second, first))
-    first, second = first[order], second[order]
+    """The set of uint64[2, n] row hashes. Cost: a sort, of which little is left to do where sorted runs follow each other."""
+    order = np.argsort(hashes[0], kind="stable")
+    first, second = hashes[:, order]
+    alike = first[1:] == first[:-1]
+    if (alike & (second[1:] < second[:-1])).any():  # different rows of one first hash: next to never
+        order = np.lexsort((hashes[1], hashes[0]))
+        first, second = hashes[:, order]
     new = np.ones(len(first), bool)
-    new[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
+    new[1:] = ~alike | (second[1:] != second[:-1])
     at = np.flatnonzero(new)
     if count is None:
         times = np.diff(np.append(at, len(first)))
@@ -65,9 +68,9 @@ def missing(child: RowSet, parent: RowSet, bag: bool = False) -> np.ndarray:
     return np.maximum(child.count - have, 0)
 
 
-def found(hashes: np.ndarray, parent: RowSet) -> np.ndarray:
-    """bool[n]: which of uint64[2, n] row hashes are in the parent."""
-    return places(np.ascontiguousarray(hashes[0]), np.ascontiguousarray(hashes[1]), parent.first, parent.second) >= 0
+def found(rows: RowSet, parent: RowSet) -> np.ndarray:
+    """bool[n]: which rows are in the parent; they need be neither distinct nor in order."""
+    return places(rows.first, rows.second, parent.first, parent.second) >= 0
 
 
 def fingerprint(rows: RowSet) -> dict[str, str | int]:

@@ -54,7 +54,7 @@ class HashTask:
                 runs.append([*run[:2], offset, len(found), *run[2:]])
                 sets.append(found)
                 offset += len(found)
-        _write(stage.file("runs", part, "arrow"), sets)
+        write_runs(stage.file("runs", part, "arrow"), sets)
         return stage.finish_part(part, {"runs": runs, "bytes": spent[0], "rows": rows, "troubles": troubles})
 
     def _unit(self, unit: Mapping[str, Any], root: str, spent: list[int]) -> dict[int, np.ndarray]:
@@ -93,13 +93,15 @@ class HashTask:
 
 
 def _drawn(unit: Mapping[str, Any], hashes: np.ndarray, at: np.ndarray) -> RowSet:
-    """The drawn rows that lie in this unit; `count` is the number of the draw."""
+    """The drawn rows that lie in this unit, by their first hash; `count` is the number of the draw."""
     here = np.flatnonzero((at >= unit["first"]) & (at < unit["first"] + hashes.shape[1]))
     chosen = hashes[:, at[here] - unit["first"]]
-    return RowSet(chosen[0], chosen[1], here.astype(np.int64))
+    order = np.argsort(chosen[0], kind="stable")
+    return RowSet(chosen[0][order], chosen[1][order], here[order].astype(np.int64))
 
 
-def _write(path: Path, sets: Sequence[RowSet]) -> None:
+def write_runs(path: Path, sets: Sequence[RowSet]) -> None:
+    """Write sets one after the other: first, second, count."""
     columns = [np.concatenate([getattr(s, name) for s in sets]) if sets else np.empty(0, type)
                for name, type in (("first", np.uint64), ("second", np.uint64), ("count", np.int64))]
     batch = pa.RecordBatch.from_arrays([pa.array(c) for c in columns], schema=SCHEMA)

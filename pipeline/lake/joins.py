@@ -1,27 +1,31 @@
-"""Edges against row hashes: anti-joins on partitions of the hash space, an engine's task; and where hashes lie."""
+"""Edges against row hashes: one exchange brings together what lies in a range of the hash space, and all edges are asked there.
 
-from collections.abc import Iterable, Mapping, Sequence
+A table's hashes over some columns are sent once, however many edges they are in: to the targets of their group, which are
+tables that edges connect, or several small such groups, cut into as many ranges of the hash space as their hashes need.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
-from ...operators.lake.content import looked_at
-from ...operators.lake.exact import RowSet, found, merged, missing
+from ...operators.dedup.components import components, packed
+from ...operators.lake.exact import RowSet, cuts, found, merged, missing
 from ...operators.lake.sketch import disproved, sketch
 from ..engines.base import Counts, Engine
 from ..errors import StaleError
 from ..workspace import StageFolder, read_json, sound, write_json
 from .jobs import write_compact
 
-LARGEST = 8_000_000  # rows of one pair that are compared at a time; more are cut into hash ranges
-PART_ROWS = 16_000_000
-_SPACE = 1 << 64
+RANGE_ROWS = 8_000_000  # hashes of one target, about: some 600 MB with what is made of them
 
-Run = tuple[str, int, int]  # file, offset, length
+Run = tuple[str, int, int]  # file below the workspace, offset, length
+Rows = tuple[Any, tuple[Run, ...]]  # equal first halves, equal rows; where they lie
 
 
 @dataclass(frozen=True)
@@ -38,39 +42,22 @@ class Hashes:
         """Distinct rows, runs counted each for itself."""
         return sum(length for _, _, length in self.sets)
 
+    @property
+    def whole(self) -> Rows:
+        """All rows, as a set."""
+        return self.fingerprint or self.sets, self.sets
+
 
 NO_ROWS = Hashes((), (), 0, None)
-
-
-@dataclass(frozen=True)
-class Question:
-    """One child against one parent: `how` is set (rows that are missing) or draws (does every drawn row occur)."""
-
-    child: Hashes
-    parent: Hashes
-    how: str = "set"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came of it.
-
-    Attributes:
-        missing: rows of the child that the parent lacks (of draws: 1 where one did). distinct: distinct rows that it lacks.
-        looked: hashes of the child that were looked for. sketched: whether two sketches were proof enough.
-    """
-
-    missing: int
-    distinct: int
-    looked: int
-    sketched: bool = False
+NOTHING = merged([])
+Pair = tuple[Hashes, Hashes]  # a child, its parent
 
 
 def gather(folder: StageFolder, records: Sequence[Mapping[str, Any]]) -> dict[int, Hashes]:
     """request -> where its hashes lie, from the records of a scan's parts."""
     runs: dict[int, dict[str, list[Any]]] = {}
     for part, record in enumerate(records):
-        path = str(folder.file("runs", part, "arrow"))
+        path = str(folder.file("runs", part, "arrow").relative_to(folder.path.parent))
         for key, kind, offset, length, rows, told in record["runs"]:
             runs.setdefault(key, {"set": [], "draws": []})[kind].append((path, offset, length, rows, told))
     return {
@@ -82,105 +69,128 @@ def gather(folder: StageFolder, records: Sequence[Mapping[str, Any]]) -> dict[in
     }
 
 
-def ask(
-    folder: StageFolder, engine: Engine, questions: Sequence[Question], *, bag: bool, most: int, tolerance: float
-) -> list[Answer]:
-    """The answer to every question. Equal questions, by fingerprint, are asked once; the rest through `engine.map`."""
-    asked: dict[Any, int] = {}
-    of = [asked.setdefault(_same(q, i), i) for i, q in enumerate(questions)]
-    chosen = list(asked.values())
-    if read_json(folder.path / "joins.json") is None:
-        parts = list(_parts([(i, questions[i]) for i in chosen]))
-        for number, items in enumerate(parts):
-            write_compact(folder.file("questions", number, "json"), {"items": items})
-        write_json(folder.path / "joins.json", {"parts": len(parts)})
-    count = (read_json(folder.path / "joins.json") or {})["parts"]
-    task = JoinTask(folder.path, bag, most, tolerance)
-    sums: dict[int, list[int]] = {}
-    for record in engine.map(task, range(count), lambda _: None):
-        for index, *told in record["answers"]:
-            own = sums.setdefault(index, [0, 0, 0, 0])
-            for i, value in enumerate(told):
-                own[i] += value
-    return [Answer(sums[i][0], sums[i][1], sums[i][2], bool(sums[i][3])) for i in of]
+def lacking(folder: StageFolder, engine: Engine, pairs: Sequence[Pair], bag: bool, tolerance: float) -> list[tuple[int, bool]]:
+    """Of each pair: how many rows of the child the parent lacks, and whether two sketches proved it: then only that some do."""
+    take = TakeHashes(folder.path, "bag" if bag else "set", quick=not bag and not tolerance)
+    told = _asked(folder, engine, [(child.whole, parent.whole) for child, parent in pairs], take)
+    return [(sum(count for count, _ in own), any(sketched for _, sketched in own)) for own in told]
 
 
-def _same(question: Question, index: int) -> Any:
-    told = question.child.fingerprint, question.parent.fingerprint
-    return (question.how, *told) if question.how == "set" and None not in told else index
+def first_missed(folder: StageFolder, engine: Engine, pairs: Sequence[Pair]) -> list[int | None]:
+    """Of each pair: the number of the child's first draw that the parent lacks; None: it has all."""
+    take = TakeHashes(folder.path, "draws")
+    told = _asked(folder, engine, [((child.draws, child.draws), parent.whole) for child, parent in pairs], take)
+    return [min((number for (number,) in own), default=None) for own in told]
 
 
-def _parts(items: Sequence[tuple[int, Question]]) -> Iterable[list[Any]]:
-    part: list[Any] = []
-    size = 0
-    ordered = sorted(items, key=lambda item: (item[1].parent.sets, item[0]))  # one parent's hashes are loaded once
-    for index, q in ordered:
-        rows = q.child.size + q.parent.size
-        cuts = -(-rows // LARGEST) if q.how == "set" else 1
-        for cut in range(max(1, cuts)):
-            low, high = (_SPACE * c // max(1, cuts) for c in (cut, cut + 1))
-            part.append([index, q.how, q.child.draws if q.how == "draws" else q.child.sets, q.parent.sets, str(low), str(high)])
-            size += rows // max(1, cuts) + 1000
-            if size > PART_ROWS:
-                yield part
-                part, size = [], 0
-    if part:
-        yield part
+def _asked(folder: StageFolder, engine: Engine, pairs: Sequence[tuple[Rows, Rows]], take: "TakeHashes") -> list[list[list[int]]]:
+    """What targets say of each pair of rows: nothing where they miss none, or where both are the same rows."""
+    number: dict[Any, int] = {}
+    runs: list[tuple[Run, ...]] = []
+    for name, own in (rows for pair in pairs for rows in pair):
+        if number.setdefault(name, len(runs)) == len(runs):
+            runs.append(own)
+    asked = [(number[child], number[parent]) for (child, _), (parent, _) in pairs]
+    told: dict[tuple[int, int], list[list[int]]] = {pair: [] for pair in sorted(set(asked))}
+    plan = read_json(folder.path / "joins.json") or _cut(folder, [(c, p) for c, p in told if c != p], runs)
+    records = [folder.part_record(target, "joined") for target in range(plan["targets"])]
+    if None in records:
+        records = list(engine.exchange(EmitHashes(folder.path), range(plan["sources"]), take, plan["targets"]))
+    for child, parent, *answer in (a for record in records for a in record["answers"]):  # type: ignore[index]
+        told[child, parent].append(answer)
+    return [told[pair] for pair in asked]
+
+
+def _cut(folder: StageFolder, questions: Sequence[tuple[int, int]], runs: Sequence[tuple[Run, ...]]) -> dict[str, Any]:
+    """Write what each file sends where, and what each group is asked; answer how many sources and targets there are."""
+    size = np.array([sum(length for _, _, length in own) for own in runs], np.int64)
+    child, parent = np.array(questions, np.int64).reshape(-1, 2).T
+    group = packed(components(child, parent, len(runs)), size, RANGE_ROWS)
+    weight = np.bincount(group[group >= 0], size[group >= 0]).astype(np.int64)
+    ranges = np.maximum(1, -(-weight // RANGE_ROWS))
+    starts = np.cumsum(ranges) - ranges
+    sends: dict[str, list[list[int]]] = {}
+    for number, g in enumerate(group.tolist()):
+        for path, offset, length in runs[number] if g >= 0 else ():
+            sends.setdefault(path, []).append([number, offset, length, int(starts[g]), int(ranges[g])])
+    for source, path in enumerate(sorted(sends)):
+        write_compact(folder.file("sends", source, "json"), {"file": path, "runs": sends[path]})
+    asked: list[list[tuple[int, int]]] = [[] for _ in starts]
+    for pair in questions:
+        asked[group[pair[0]]].append(pair)
+    for g, own in enumerate(asked):
+        write_compact(folder.file("questions", g, "json"), {"questions": own})
+    plan = {"sources": len(sends), "targets": int(ranges.sum()), "starts": starts.tolist()}
+    write_json(folder.path / "joins.json", plan)
+    return plan
+
+
+def _told(folder: Path, kind: str, number: int) -> dict[str, Any]:
+    path = StageFolder(folder).file(kind, number, "json")
+    told = read_json(path)
+    if told is None:
+        raise StaleError(f"{path} is gone: remove {folder} and scan again")
+    return told
 
 
 @dataclass(frozen=True)
-class JoinTask:
-    """Answers a part's questions: [question, rows missing, distinct missing, hashes looked for, by sketch]."""
+class EmitHashes:
+    """The hashes of one file of a scan: each table's run, cut by the ranges of its group. Nothing is copied."""
 
     folder: Path
-    bag: bool
-    most: int
-    tolerance: float
 
-    def __call__(self, part: int) -> Counts:
-        """Do a part, or take up its record."""
+    def __call__(self, source: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """(first, second, count) of one table's rows, for one target; the table stands in the schema's metadata."""
+        job = _told(self.folder, "sends", source)
+        with sound(self.folder.parent / job["file"]) as path, pa.memory_map(str(path)) as file:
+            batch = pa.ipc.open_file(file).get_batch(0)
+        for table, offset, length, target, ranges in job["runs"]:
+            run = batch.slice(offset, length).replace_schema_metadata({"table": str(table)})
+            bounds = cuts(run.column("first").to_numpy(), ranges)
+            for number, (low, high) in enumerate(pairwise(bounds.tolist())):
+                if high > low:
+                    yield target + number, run.slice(low, high - low)
+
+
+@dataclass(frozen=True)
+class TakeHashes:
+    """What a target answers: [child, parent, ...] for each pair of its group that misses something in its range.
+
+    `how`: of draws, the number of the first that the parent lacks; of a set or a bag, the rows that it lacks and 0, or 1 and 1
+    where two sketches proved that it lacks some (`quick`).
+    """
+
+    folder: Path
+    how: Literal["set", "bag", "draws"]
+    quick: bool = False
+
+    def __call__(self, target: int, batches: Iterator[pa.RecordBatch]) -> Counts:
+        """Answer the questions of the target's group, or take up the record."""
         stage = StageFolder(self.folder)
-        known = stage.part_record(part, "joined")
+        known = stage.part_record(target, "joined")
         if known is not None:
             return known
-        job = read_json(stage.file("questions", part, "json"))
-        if job is None:
-            raise StaleError(f"{stage.file('questions', part, 'json')} is gone: remove {self.folder} and scan again")
-        load = lru_cache(maxsize=64)(_loaded)
-        answers = [[index, *self._answer(load, *told)] for index, *told in job["items"]]
-        return stage.finish_part(part, {"answers": answers}, "joined")
+        starts = (read_json(self.folder / "joins.json") or {})["starts"]
+        questions = _told(self.folder, "questions", bisect_right(starts, target) - 1)["questions"]
+        runs: dict[int, list[RowSet]] = {}
+        for batch in batches:
+            own = RowSet(*(column.to_numpy() for column in batch.columns))
+            runs.setdefault(int(batch.schema.metadata[b"table"]), []).append(own)
+        drawn = {child: runs.pop(child, []) for child in {c for c, _ in questions}} if self.how == "draws" else {}
+        sets = {table: merged(runs.pop(table)) for table in list(runs)}
+        answers = []
+        for child, parent in questions:
+            whole = sets.get(parent, NOTHING)
+            told = self._draws(drawn[child], whole) if drawn else self._rows(sets.get(child, NOTHING), whole)
+            answers += [[child, parent, *told]] if told else []
+        return stage.finish_part(target, {"answers": answers}, "joined")
 
-    def _answer(self, load: Any, how: str, child: list[Any], parent: list[Any], low: str, high: str) -> tuple[int, int, int, int]:
-        whole = merged([_run(load, r, low, high) for r in parent])
-        if how == "draws":
-            return self._drawn(load, child, whole)
-        own = merged([_run(load, r, low, high) for r in child])
-        if not self.bag and not self.tolerance and disproved(sketch(own), sketch(whole)):
-            return 1, 1, min(len(own), 256), 1
-        lacking = missing(own, whole, self.bag)
-        return int(lacking.sum()), int((lacking > 0).sum()), len(own), 0
+    def _rows(self, child: RowSet, parent: RowSet) -> list[int]:
+        if self.quick and disproved(sketch(child), sketch(parent)):
+            return [1, 1]
+        count = int(missing(child, parent, self.how == "bag").sum())
+        return [count, 0] if count else []
 
-    def _drawn(self, load: Any, child: list[Any], whole: RowSet) -> tuple[int, int, int, int]:
-        drawn = [_run(load, r, "0", str(_SPACE), ordered=False) for r in child]
-        number = np.concatenate([r.count for r in drawn]) if drawn else np.empty(0, np.int64)
-        order = np.argsort(number, kind="stable")
-        hashes = np.stack([np.concatenate([getattr(r, lane) for r in drawn]) if drawn else np.empty(0, np.uint64)
-                           for lane in ("first", "second")])
-        hit = found(hashes[:, order], whole)
-        if self.tolerance:  # no draw is a proof then: the exact stage decides
-            return 0, 0, len(hit), 0
-        stays, looked = looked_at(hit, self.most)
-        return int(not stays), 0, looked, 0
-
-
-def _loaded(path: str) -> RowSet:
-    with sound(Path(path)), pa.memory_map(path) as source:
-        batch = pa.ipc.open_file(source).get_batch(0)
-        return RowSet(*(batch.column(name).to_numpy() for name in ("first", "second", "count")))
-
-
-def _run(load: Any, run: Sequence[Any], low: str, high: str, ordered: bool = True) -> RowSet:
-    path, offset, length = run
-    whole = load(path)
-    own = RowSet(*(getattr(whole, name)[offset:offset + length] for name in ("first", "second", "count")))
-    return own.between(int(low), int(high)) if ordered else own
+    def _draws(self, child: Sequence[RowSet], parent: RowSet) -> list[int]:
+        missed = np.concatenate([rows.count[~found(rows, parent)] for rows in (*child, NOTHING)])
+        return [int(missed.min())] if len(missed) else []

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from ...operators.lake.content import batches, bound_after, draws, rows_needed
+from ...operators.lake.content import batches, bound_after, draws, looked_at, rows_needed
 from ...operators.lake.min_max import RULES, ranked, refuted, with_missing_empty
 from ...operators.lake.schema_graph import distinct_schemas, edge_count, schema_pairs
 from ..engines.base import Counts, Engine
@@ -22,11 +22,11 @@ from .hashing import HashTask
 from .held import held
 from .inspect_table import inspect
 from .jobs import Request, write_jobs
-from .joins import NO_ROWS, Answer, Hashes, Question, ask, gather
+from .joins import NO_ROWS, Hashes, Pair, first_missed, gather, lacking
 from .settings import Settings
 from .tables import Table, Trouble
 
-VERSION = 1  # raise when a hash or a decision changes
+VERSION = 2  # raise when a hash or a decision changes
 _BLOCK = 4_000_000  # edges that are looked at together
 NAMES = ("schema", "minmax", "probe", "content", "exact")
 
@@ -165,9 +165,8 @@ class _Scan:
         bad = np.array([t.name in broken for t in self.tables], bool)
         return ~(bad[parent] | bad[child]) if len(parent) else np.empty(0, bool)
 
-    def _ask(self, folder: StageFolder, questions: Sequence[Question], most: int = 0) -> list[Answer]:
-        s = self.settings
-        return ask(folder, self.engine, questions, bag=s.bag, most=most, tolerance=s.tolerance)
+    def _lacking(self, folder: StageFolder, pairs: Sequence[Pair]) -> list[tuple[int, bool]]:
+        return lacking(folder, self.engine, pairs, self.settings.bag, self.settings.tolerance)
 
     def _columns(self, child: int) -> tuple[str, ...]:
         return tuple(sorted(self.schemas[self.of[child]]))
@@ -178,11 +177,11 @@ class _Scan:
         requests, key_of = _requests((int(t), chosen[int(c)]) for p, c in zip(parent, child, strict=True) for t in (p, c))
         folder, hashes, records, end = self._hashed(3, requests)
         good = np.flatnonzero(self._sound(parent, child))
-        pairs = [(int(parent[e]), int(child[e]), chosen[int(child[e])]) for e in good]
-        questions = [Question(hashes[key_of[c, columns]], hashes[key_of[p, columns]]) for p, c, columns in pairs]
+        edges = [(int(parent[e]), int(child[e]), chosen[int(child[e])]) for e in good]
+        pairs = [(hashes[key_of[c, columns]], hashes[key_of[p, columns]]) for p, c, columns in edges]
         keep = np.zeros(len(parent), bool)
-        for e, q, a in zip(good.tolist(), questions, self._ask(folder, questions), strict=True):
-            keep[e] = a.missing <= self.settings.tolerance * q.child.rows
+        for e, (own, _), (count, _) in zip(good.tolist(), pairs, self._lacking(folder, pairs), strict=True):
+            keep[e] = count <= self.settings.tolerance * own.rows
         end(_line("probe", keep, records, columns=self.settings.probe_columns))
         return keep
 
@@ -216,12 +215,14 @@ class _Scan:
         folder, hashes, records, end = self._hashed(4, requests, sampled)
         good = np.flatnonzero(self._sound(parent, child))
         own = {key: hashes[number] for key, number in key_of.items()}
-        pairs = [(int(parent[e]), int(child[e]), self._columns(int(child[e]))) for e in good]
-        questions = [Question(own[c, columns], own[p, columns], "draws") for p, c, columns in pairs]
+        edges = [(int(parent[e]), int(child[e]), self._columns(int(child[e]))) for e in good]
+        pairs = [(own[c, columns], own[p, columns]) for p, c, columns in edges]
         keep = np.zeros(len(parent), bool)
         looked = 0
-        for e, a in zip(good.tolist(), self._ask(folder, questions, most), strict=True):
-            keep[e], looked = not a.missing, looked + a.looked
+        # with a tolerance no draw is a proof: the exact stage decides
+        found = [None] * len(pairs) if s.tolerance else first_missed(folder, self.engine, pairs)
+        for e, (drawn, _), missed in zip(good.tolist(), pairs, found, strict=True):
+            keep[e], looked = missed is None, looked + (looked_at(missed, most) if drawn.rows else 0)
         anytime = round(bound_after(most, len(batches(most)), s.delta), 4)
         end(_line("content", keep, records, draws=most, looked=looked, epsilon=s.epsilon, delta=s.delta, epsilon_anytime=anytime))
         return parent[keep], child[keep], {k: h for k, h in own.items() if requests[key_of[k]].whole}
@@ -243,17 +244,17 @@ class _Scan:
         folder, hashes, records, end = self._hashed(5, requests)
         own = known | {key: hashes[number] for key, number in key_of.items()}
         good = np.flatnonzero(self._sound(parent, child))
-        pairs = [(int(parent[e]), int(child[e]), self._columns(int(child[e]))) for e in good]
-        questions = [Question(own[c, columns], own[p, columns]) for p, c, columns in pairs]
+        edges = [(int(parent[e]), int(child[e]), self._columns(int(child[e]))) for e in good]
+        pairs = [(own[c, columns], own[p, columns]) for p, c, columns in edges]
         keep = np.zeros(len(parent), bool)
         facts = np.zeros((3, len(parent)), np.int64)
-        sketched = 0
-        for e, q, a in zip(good.tolist(), questions, self._ask(folder, questions), strict=True):
-            keep[e] = a.missing <= self.settings.tolerance * q.child.rows
-            facts[:, e] = a.missing, q.child.rows, q.child.size
-            sketched += a.sketched
-        end(_line("exact", keep, records, refuted_by_sketch=sketched))
-        prints = [(q.child.fingerprint, q.parent.fingerprint) for e, q in zip(good.tolist(), questions, strict=True) if keep[e]]
+        refuted = 0
+        for e, (rows, _), (count, sketched) in zip(good.tolist(), pairs, self._lacking(folder, pairs), strict=True):
+            keep[e] = count <= self.settings.tolerance * rows.rows
+            facts[:, e] = count, rows.rows, rows.size
+            refuted += sketched
+        end(_line("exact", keep, records, refuted_by_sketch=refuted))
+        prints = [(c.fingerprint, p.fingerprint) for e, (c, p) in zip(good.tolist(), pairs, strict=True) if keep[e]]
         missing, rows, distinct = facts[:, keep]
         return Scanned(self.tables, self.troubles, self.lines, parent[keep], child[keep], missing, rows, distinct, prints,
                        self.fingerprint, self.held)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tamis.operators.lake.exact import RowSet, fingerprint, found, merged, missing, row_set
+from tamis.operators.lake.exact import RowSet, cuts, fingerprint, found, merged, missing, row_set
 from tamis.operators.lake.leaves import leaves
 from tamis.operators.lake.rebuild import Index, assembled, converted, differing
 from tamis.operators.lake.row_hashes import row_hashes, table_cells
@@ -107,8 +107,9 @@ def test_sets_and_bags_against_counters(child: list[int], parent: list[int]) -> 
     assert missing(c, p, bag=True).sum() == sum((want - have).values())
     halves = merged([row_set(hashes(pa.table({"a": pa.array(x, pa.int64())}))) for x in (child[::2], child[1::2])])
     assert fingerprint(halves) == fingerprint(c) and (c.rows, len(c)) == (len(child), len(want))
-    cuts = [c.between(low, high) for low, high in ((0, 1 << 62), (1 << 62, 1 << 63), (1 << 63, 1 << 64))]
-    assert sum(len(x) for x in cuts) == len(c)
+    for ranges in (1, 2, 3, 7):
+        which = [int(first) * ranges >> 64 for first in c.first]
+        assert np.diff(cuts(c.first, ranges)).tolist() == [which.count(k) for k in range(ranges)]
     assert disproved(sketch(c, 4), sketch(p, 4), 4) <= bool(missing(c, p).any())
 
 
@@ -116,7 +117,8 @@ def test_equal_first_halves_are_told_apart_by_the_second() -> None:
     parent = RowSet(np.array([7, 7, 9], np.uint64), np.array([1, 3, 1], np.uint64), np.ones(3, np.int64))
     child = RowSet(np.array([7, 7], np.uint64), np.array([2, 3], np.uint64), np.ones(2, np.int64))
     assert missing(child, parent).tolist() == [1, 0]
-    assert found(np.array([[9, 7, 9], [1, 1, 2]], np.uint64), parent).tolist() == [True, True, False]
+    drawn = RowSet(np.array([9, 7, 9], np.uint64), np.array([1, 1, 2], np.uint64), np.arange(3))
+    assert found(drawn, parent).tolist() == [True, True, False]
 
 
 def test_a_sketch_proves_and_estimates() -> None:

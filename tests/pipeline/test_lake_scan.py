@@ -157,8 +157,7 @@ def test_small_parts_and_hash_ranges_change_nothing(tmp_path: Path, monkeypatch:
     whole, _ = scan(root, tmp_path / "one")
     monkeypatch.setattr("tamis.pipeline.lake.jobs.PART_ROWS", 300)
     monkeypatch.setattr("tamis.pipeline.lake.scan._BLOCK", 50)
-    monkeypatch.setattr("tamis.pipeline.lake.joins.LARGEST", 90)
-    monkeypatch.setattr("tamis.pipeline.lake.joins.PART_ROWS", 3000)
+    monkeypatch.setattr("tamis.pipeline.lake.joins.RANGE_ROWS", 90)
     cut, _ = scan(root, tmp_path / "two")
     assert named(cut) == named(whole) == truth(lake)
     assert len(list((tmp_path / "two").glob("04-content-*/done/*.json"))) > 5

@@ -35,8 +35,7 @@ def written(run: Path) -> dict[str, bytes]:
 @pytest.mark.slow
 def test_one_body_on_both_engines(tmp_path: Path, session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tamis.pipeline.lake.jobs.PART_ROWS", 500)  # many parts of a small lake
-    monkeypatch.setattr("tamis.pipeline.lake.joins.PART_ROWS", 9000)
-    monkeypatch.setattr("tamis.pipeline.lake.joins.LARGEST", 300)  # and several hash ranges of one question
+    monkeypatch.setattr("tamis.pipeline.lake.joins.RANGE_ROWS", 300)  # and several hash ranges of one question
     shutil.copytree(ROOT / "recipes" / "data" / "lake", tmp_path / "lake")
     for name, table in tables().items():
         pq.write_table(table, tmp_path / "lake" / f"{name}.parquet", row_group_size=100)
