@@ -70,6 +70,8 @@ def sample(folder: StageFolder) -> tuple[np.ndarray, np.ndarray, int]:
     ids, vectors, rows = np.empty(0, np.int64), np.empty((0, 0), np.float32), 0
     for file in parts(folder, "vectors"):
         table = pq.read_table(file, columns=[ID, "vector"])
+        if not len(table):  # nor is it known how long its vectors would be
+            continue
         rows += len(table)
         here = table.column(ID).to_numpy()
         best = by_chance(here, SAMPLE)

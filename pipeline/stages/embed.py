@@ -22,7 +22,7 @@ from ..plan import Stage
 from ..resources import Pin
 from ..steps import Step
 from ..workspace import StageFolder, write_table
-from .given_vectors import given
+from .given_vectors import check_length, given
 from .lineage import Lineage, Told, texts
 from .lineage import read as read_table
 from .rows import write_narrow
@@ -196,8 +196,9 @@ def run(
     for part, pieces_of in counts.items():
         for piece in range(pieces_of):  # only now: a second attempt at joining them may still have been reading
             piece_file(folder, part, piece).unlink(missing_ok=True)
-    if step.extra.get("vector_key"):
-        return {"records": records, "facts": {step.number: {"model": f"column {step.extra['vector_key']}"}}}
+    if key := step.extra.get("vector_key"):
+        check_length(folder, parts, key, f"step {step.number} ({step.name})")
+        return {"records": records, "facts": {step.number: {"model": f"column {key}"}}}
     facts: dict[str, Any] = {"model": stage.pins[0][0].describe(), **_repeated(folder, parts)}
     if cache is not None:
         facts["added to the cache"] = sum(_remember(VectorCache(cache), folder, part) for part in parts)

@@ -1,11 +1,15 @@
 """Vectors that come with the rows, in a column of their own: read, checked, scaled to length 1."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from ..errors import OperatorError
 from ..ledger import ID
+from ..workspace import StageFolder
 from .lineage import Lineage
 
 
@@ -44,3 +48,15 @@ def given(before: Lineage, part: int, key: str, where: str) -> tuple[np.ndarray,
     unit = (vectors / lengths[:, None]).astype(np.float32)
     array = pa.FixedSizeListArray.from_arrays(pa.array(unit.reshape(-1)), unit.shape[1])
     return np.concatenate([np.empty(0, np.int64), *ids]), array
+
+
+def check_length(folder: StageFolder, parts: Iterable[int], key: str, where: str) -> None:
+    """Raises OperatorError where the vectors of one part are longer than those of another; `folder`: the stage that wrote them."""
+    first: dict[int, int] = {}
+    for part in parts:
+        meta = pq.read_metadata(folder.file("vectors", part))
+        if meta.num_rows:  # of no rows there is no length
+            first.setdefault(meta.schema.to_arrow_schema().field("vector").type.list_size, part)
+    if len(first) > 1:
+        told = ", ".join(f"{length} in part {part}" for length, part in first.items())
+        raise OperatorError(f"{where}: column {key!r} holds vectors of several lengths: {told}")

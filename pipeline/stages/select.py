@@ -69,7 +69,8 @@ def pool_of(step: Step, before: Lineage, parts: range) -> Pool:
         if "embedding" in op.needs:
             vectors.append(_vectors(before, part, here))
     field = _field(str(step.settings["field_key"]), before, parts) if "field" in op.needs else None
-    if "embedding" in op.needs and not vectors:  # a corpus without parts
+    vectors = [v for v in vectors if len(v)]  # of a part without rows not even the length need be known
+    if "embedding" in op.needs and not vectors:
         vectors.append(np.empty((0, 1), np.float32))
     words = words_of(step.text_key, before, parts) if "text" in op.needs else None
     return Pool(
