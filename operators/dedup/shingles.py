@@ -3,7 +3,7 @@
 Tokens are Data-Juicer's: `space` splits at U+0020 only and drops empty tokens, `punctuation` splits at `\\p{P}` and
 keeps them, `character` takes code points, `sentencepiece` takes the pieces of a model. Lower case comes first, then
 `ignore_pattern` is cut out. `tokenizer` takes the tokens of a tokenizer.json; what it has no token for stands for itself.
-`datatrove` takes the words of its `simplify_text`, between blanks (it then cuts words further where its language has rules).
+`datatrove` takes the words of its `simplify_text`, cut as its word tokenizer for English (spaCy) cuts them: *dont* is *do nt*.
 A text of fewer tokens than the window is one shingle of all of them: short texts are alike only if they are equal.
 (Data-Juicer gives every short text the same empty signature, and so deletes all of them but one.)
 A text without a token has no shingle: nothing can be said of its likeness; exact deduplication removes such texts.
@@ -22,7 +22,7 @@ from ..kernels.shingling import CHARACTER, HASHED, PUNCTUATION, SPACE
 from ..kernels.strings import view
 from ..kernels.token_windows import string_hashes
 from .folding import NO_TABLE, as_lists, fold_table, separators, texts
-from .simplified import simplified
+from .simplified import english_words
 
 Split = Literal["space", "punctuation", "character", "datatrove"]
 Tokenization = Literal["space", "punctuation", "character", "datatrove", "sentencepiece", "tokenizer"]
@@ -59,7 +59,7 @@ def reading(
             raise ValueError(f"tokenization {tokenization!r} needs tokenizer_model: the file that says what a token is")
         return _hashed(text, tokenizer.pieces, lowercase), (HASHED, window_size, False), (NO_TABLE, _NO_SEPARATORS)
     if tokenization == "datatrove":
-        text, lowercase = simplified(text, lowercase), False
+        text, lowercase = english_words(text, lowercase), False
     tables = (
         fold_table(True, False) if lowercase else NO_TABLE,
         separators() if tokenization == "punctuation" else _NO_SEPARATORS,

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import time
 import unicodedata
 from itertools import combinations
 from pathlib import Path
@@ -18,12 +19,13 @@ from hypothesis import strategies as st
 from tamis.operators.dedup.edges import jaccard
 from tamis.operators.dedup.minhash import minhash_keys
 from tamis.operators.dedup.shingles import shingle_sets
-from tamis.operators.dedup.simplified import simplified, simplify
+from tamis.operators.dedup.simplified import english_words, simplified, simplify
 from tamis.pipeline.errors import RecipeError
 from tamis.pipeline.local_models import SentencePieces, Tokenizer
 from tamis.pipeline.run import apply, run
 
 MODELS = Path(__file__).parents[1] / "golden" / "models"
+WORDS = [json.loads(line) for line in (MODELS.parent / "datatrove_words.jsonl").read_text("utf-8").split("\n") if line]
 TEXTS = [r["text"] for r in json.loads((MODELS.parent / "inputs.json").read_text("utf-8"))["R"]]
 
 # datatrove 0.10.1, utils/text.py: PUNCTUATION, NUMBERS_PATTERN, WHITESPACE_PATTERN, simplify_text, ngrams, written out
@@ -39,8 +41,7 @@ def datatrove_text(text: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn").strip()
 
 
-def datatrove_shingles(text: str, n: int) -> set[str]:
-    words = [w for w in datatrove_text(text).split(" ") if w]
+def datatrove_shingles(words: list[str], n: int) -> set[str]:
     return {" ".join(words[i : i + n]) for i in range(len(words) - n + 1)}
 
 
@@ -89,9 +90,56 @@ def test_every_code_point_is_simplified_as_datatrove_does() -> None:
     assert [f.split() for f in found] == [datatrove_text(r).split() for r in rows]
 
 
+def test_words_are_those_that_datatrove_was_recorded_to_cut() -> None:
+    """benchmarks/datatrove_words.py recorded them: pieces of books, documentation and pages in many languages, and made ones."""
+    found = english_words(pa.array([text for text, _ in WORDS]), True).to_pylist()
+    assert [" ".join(f.split()) for f in found] == [words for _, words in WORDS]
+    assert sum(words != datatrove_text(text) for text, words in WORDS) > 150, "else nothing is shown"
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("Dont CANT Cannot 5MB 3kb 3Kb Shouldntve", "Do nt CANT Can not 0 MB 0 kb 0Kb Should nt ve"), ("\u2018S ≠D x\u2018Sx", "\u2018S =D x\u2018Sx"),
+])
+def test_words_in_capitals(text: str, words: str) -> None:
+    assert english_words(pa.array([text]), False).to_pylist() == [words]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.text(st.sampled_from(ODD + "dontcasim0k©☺‘€≠<") | st.characters(exclude_categories=["Cs"]), max_size=30) | st.none(), max_size=6),
+       st.integers(0, 2))
+def test_cutting_words_adds_blanks_only_whatever_stands_beside(rows: list[str | None], skipped: int) -> None:
+    text = pa.array(rows, pa.string()).slice(skipped)
+    found = english_words(text, True)
+    for i, (told, plain) in enumerate(zip(found.to_pylist(), simplified(text, True).to_pylist(), strict=True)):
+        assert (told is None) == (plain is None)
+        assert told is None or told.replace(" ", "") == plain.replace(" ", "")
+        assert english_words(text.slice(i, 1), True)[0] == found[i]
+
+
+@pytest.mark.parametrize(("piece", "words"), [("☺", 1), ("a☺", 2), ("5€", 1), ("dont", 1), ("€", 1), ("dont ", 2), ("≠a", 2), ("5kg ", 2)])
+def test_long_runs_are_cut_in_linear_time(piece: str, words: int) -> None:
+    spent = []
+    for count in (20_000, 160_000):
+        began = time.process_time()
+        told = english_words(pa.array([piece * count]), True)[0].as_py().split()
+        spent.append(time.process_time() - began)
+        assert len(told) == words * count or (len(told) in (1, 2) and " " not in piece)
+    assert spent[1] < 24 * spent[0] + 0.1, "eight times the text"
+
+
 def test_shingles_are_datatroves() -> None:
-    rows = near(TEXTS)
-    equal_likeness(shingle_sets(pa.array(rows), tokenization="datatrove", window_size=4), [datatrove_shingles(r, 4) for r in rows])
+    rows = [(text, words.split()) for text, words in WORDS if words.count(" ") > 2]
+    rows = [*rows[::6], *((" ".join(["New", *words[1:]]), ["new", *words[1:]]) for _, words in rows[::6] if "".join(words).isascii())]
+    assert len(rows) > 80
+    sets = shingle_sets(pa.array([text for text, _ in rows]), tokenization="datatrove", window_size=4)
+    equal_likeness(sets, [datatrove_shingles(words, 4) for _, words in rows])
+
+
+def test_a_text_shorter_than_the_window_is_one_shingle_where_datatrove_has_none() -> None:
+    rows = ["One two!", "one, two", "one", "", "dont"]
+    found = shingle_sets(pa.array(rows), tokenization="datatrove", window_size=5).to_pylist()
+    assert found[0] == found[1] and [len(f) for f in found] == [1, 1, 1, 0, 1] and found[0] != found[2]
+    assert not any(datatrove_shingles(datatrove_text(row).split(), 5) for row in rows)
 
 
 def test_what_differs_in_numbers_marks_and_accents_alone_is_equal_to_datatrove_only() -> None:
