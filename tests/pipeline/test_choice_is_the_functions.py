@@ -54,12 +54,12 @@ def by_place(data: Path, out: Path) -> tuple[np.ndarray, pa.Table]:
     return np.array(ids, np.int64), pa.concat_tables([pq.read_table(data / f"{i}.parquet") for i in range(FILES)])
 
 
-@pytest.mark.parametrize(("name", "settings"), [
-    ("kmeans_diversity_selector", {"k": 5, "method": "kmq", "gamma": 2.0}), ("kmeans_diversity_selector", {"k": 5, "method": "closest"}),
-    ("k_center_selector", {}), ("facility_location_selector", {"neighbours": 8}), ("qdit_selector", {"alpha": 0.4}),
-    ("deita_selector", {"threshold": 0.6}), ("d4_selector", {"dedup_ratio": 0.8}), ("quality_selector", {"order": "middle"}), ("random_selector", {}),
+@pytest.mark.parametrize(("name", "settings", "tokens"), [
+    ("kmeans_diversity_selector", {"k": 5, "method": "kmq", "gamma": 2.0}, True), ("kmeans_diversity_selector", {"k": 5, "method": "closest"}, False),
+    ("k_center_selector", {}, True), ("facility_location_selector", {"neighbours": 8}, False), ("qdit_selector", {"alpha": 0.4}, True),
+    ("deita_selector", {"threshold": 0.6}, False), ("d4_selector", {"dedup_ratio": 0.8}, True), ("quality_selector", {"order": "middle"}, False),
+    ("random_selector", {}, True),
 ])
-@pytest.mark.parametrize("tokens", [False, True])
 def test_a_run_picks_what_the_function_picks(data: Path, tmp_path: Path, name: str, settings: dict[str, Any], tokens: bool) -> None:
     budget = {"select_tokens": 60, "cost_key": "price"} if tokens else {"select_num": 37}
     told = run(asked(data, tmp_path / "out", {name: {**settings, **budget, "quality_key": "q"}}))
