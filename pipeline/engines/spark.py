@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from .base import Counts, Emit, Take, Tasks
 from .local import ONE_THREAD, cores
 from .roots import EDGES_IN_MEMORY, in_memory
 from .spark_bodies import ANSWER, BLOCK, NOTHING, EmitBody, MapBody, TakeBody
-from .spark_job import Heard, collect, in_our_words
+from .spark_job import Heard, collect, gone, in_our_words
 from .spark_stars import stars
 
 if TYPE_CHECKING:
@@ -158,7 +159,8 @@ class SparkEngine:
     def close(self) -> None:
         """Stop the session, if it is the engine's own."""
         if self._session is not None and self._own:
-            self._session.stop()
+            with suppress(*gone()):
+                self._session.stop()
         self._session = None
 
 

@@ -5,6 +5,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .. import errors
@@ -75,12 +76,22 @@ def collect(
             if watch is not None and time.monotonic() - looked > TRACKED:
                 looked = time.monotonic()
                 watch(_tracked(context, group))
+    except gone() as e:  # each of these asks the JVM something
+        raise in_our_words(e) from None
     finally:
         if thread.is_alive():  # an error, or Ctrl-C: nothing of this job shall go on
-            context.cancelJobGroup(group)
+            with suppress(*gone()):
+                context.cancelJobGroup(group)
             thread.join(30)
     _advance(heard, done)
     return outcome.rows()
+
+
+def gone() -> tuple[type[Exception], ...]:
+    """What a call of the JVM raises when there is no JVM any more."""
+    from py4j.protocol import Py4JNetworkError
+
+    return Py4JNetworkError, ConnectionError
 
 
 class _Outcome:
@@ -96,7 +107,7 @@ class _Outcome:
 
         try:
             self.found = call()
-        except (PySparkException, Py4JError) as e:
+        except (PySparkException, Py4JError, ConnectionError) as e:
             self.error = e
 
     def rows(self) -> list[Any]:
@@ -136,6 +147,9 @@ def _tracked(context: Any, group: str) -> Tasks:
 
 def in_our_words(error: BaseException) -> TamisError:
     """What a failed job's error comes down to: the Python error and where it was raised, never the JVM's stack."""
+    if isinstance(error, gone()):
+        return LostWorkerError("Spark's own process on this machine has died, most likely for lack of memory. "
+                               "What is finished is kept: run again to go on from here, with more of it (spark.driver.memory)")
     text = str(error)
     if "ExecutorLostFailure" in text or "worker exited unexpectedly" in text or "MEMORY_LIMIT" in text:
         why = re.search(r"(?:Reason: |SparkException: )([^\n]+)", text)
