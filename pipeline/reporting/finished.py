@@ -8,9 +8,8 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from .. import corpus, recipe
 from ..corpus import Source
-from ..errors import RecipeError, TamisError
+from ..errors import TamisError
 from ..formats.compression import Unpacked, codec_of
 from ..formats.kinds import format_of
 from ..formats.lines import stream_blocks
@@ -60,23 +59,9 @@ class Finished:
         return {r[ID]: r for r in lines(self.files(kind), ID, list(ids))}
 
     def sources(self) -> list[Source]:
-        """The input files, where they can still be found; else an empty list.
-
-        Cost: nothing, where the manifest tells their paths; else local files are read once, to compare digests.
-        """
+        """Those of the input files that are still where the run read them. Cost: nothing is read."""
         suffixes = self.manifest["recipe"].get("suffixes", [])
-        told = self.manifest["inputs"]
-        if all("path" in i for i in told):
-            return [_source(i, suffixes) for i in told if "://" in i["path"] or Path(i["path"]).exists()]
-        here = self.folder.resolve()
-        for base in (Path.cwd(), here, *here.parents, recipe.bundled("demo").parent):
-            try:
-                found = corpus.discover(self.manifest["recipe"]["dataset_path"], base=base, suffixes=suffixes)
-            except RecipeError:
-                continue
-            if {s.source for s in found} & {i["source"] for i in told}:
-                return found
-        return []
+        return [_source(i, suffixes) for i in self.manifest["inputs"] if "://" in i["path"] or Path(i["path"]).exists()]
 
     def text_of(self, kept: Mapping[str, Any]) -> str | None:
         """The text of a row by its line in `kept`; None where its shard is gone or has no such row."""
