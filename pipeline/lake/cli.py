@@ -18,7 +18,7 @@ from ..workspace import read_json
 from . import apply_plan, graph, report
 from .emptying import Copy, copies, empty
 from .graph import Graph
-from .restore import restore
+from .restore import restore, restore_all
 from .run_lake import asked_of, lake_root, plan_lake, scan_lake, scanned_at
 
 app = typer.Typer(no_args_is_help=True, help="Find tables that are contained in others, and remove them safely, with the way back.")
@@ -95,21 +95,38 @@ def apply_command(run: Run = "outputs/lake", as_json: Json = False) -> None:
         print(json.dumps(moved, ensure_ascii=False))
     else:
         what = f"{counted(len(moved), 'table')} moved to {found.root / told.settings.trash}."
-        out.print(f"\n{what} One back: tamis lake restore TABLE --run {told.run}", markup=False)
+        out.print(f"\n{what} Back: tamis lake restore TABLE --run {told.run}, or --all instead of TABLE", markup=False)
 
 
 @app.command("restore")
 @_titled()
 def restore_command(
-    table: Annotated[str, typer.Argument(metavar="TABLE", help="Its name: the path below the lake's root.")],
+    table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="Its name: the path below the lake's root.")] = None,
     run: Annotated[str, typer.Option("--run", help="The folder of the run that deleted it.")] = "outputs/lake",
+    every: Annotated[bool, typer.Option("--all", help="Every table in the trash, of this and of earlier runs.")] = False,
     from_trash: Annotated[bool, typer.Option("--from-trash", help="Move the trashed copy back instead of rebuilding.")] = False,
 ) -> None:
-    """Rebuild a deleted table from its parent, verify it by fingerprint, and put it back where it was."""
+    """Rebuild a deleted table, or all, from the parent, verify it by fingerprint, and put it back where it was."""
+    if every == (table is not None):
+        raise RecipeError("name the table that shall come back, or say --all")
     told = scanned_at(run)
-    recipe = restore(graph.load(told.run).root, table, told.settings, from_trash)
-    how = "moved back from the trash" if from_trash else f"rebuilt from {recipe['parent']['name']}, fingerprint verified"
-    _say(f"{table}: {how}; {recipe['fingerprint']['rows']:,} rows")
+    root, left = graph.load(told.run).root, 0
+
+    def watch(recipe: Mapping[str, Any], why: str = "") -> None:
+        nonlocal left
+        left += bool(why)
+        name, parent, rows = recipe["table"], recipe["parent"]["name"], f"{recipe['fingerprint']['rows']:,} rows"
+        how = "moved back from the trash" if from_trash else f"rebuilt from {parent}, fingerprint verified"
+        stays = why if why.startswith(name) else f"{name}: {why}"
+        _say(f"stays deleted: {stays}" if why else f"{name}: {how}; {rows}")
+
+    if table is not None:
+        watch(restore(root, table, told.settings, from_trash))
+        return
+    done = restore_all(root, told.settings, watch, from_trash)
+    out.print(f"\n{counted(len(done), 'table')} restored.")
+    if left:
+        raise StaleError(f"{counted(left, 'table')} could not be restored: the reasons stand above")
 
 
 @app.command("empty")

@@ -5,13 +5,14 @@ restore.json, row numbers, residual rows. A copy is renamed before it is deleted
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import StaleError
-from .restore import rebuilt, remove_below, within
+from .finding import Place
+from .restore import located, rebuilt, remove_below, within
 from .settings import Settings
 from .trash import Entry, entries, locked, move, note
 
@@ -48,15 +49,16 @@ def empty(root: Path, settings: Settings, told: Callable[[Copy, str], None]) -> 
     gone = []
     with locked(trash):
         again = {str(e.recipe["table"]) for e in entries(trash) if e.recipe and e.gone and not e.restored}  # deleted a second time
+        places = located(root, settings)
         for copy in copies(trash):
-            why = _needed(copy, root, settings, again) or _delete(copy)
+            why = _needed(copy, root, places, again) or _delete(copy)
             if not why:
                 gone.append(copy)
             told(copy, why)
     return gone
 
 
-def _needed(copy: Copy, root: Path, settings: Settings, again: set[str]) -> str:
+def _needed(copy: Copy, root: Path, places: Mapping[str, Place], again: set[str]) -> str:
     """Why a copy must stay; empty: it need not."""
     recipe: dict[str, Any] = copy.entry.recipe or {}
     if copy.entry.moved() is None:
@@ -65,7 +67,7 @@ def _needed(copy: Copy, root: Path, settings: Settings, again: set[str]) -> str:
         return "" if copy.table in again or (root / copy.table).exists() else "it was restored, and is not in the lake any more"
     try:
         within(root, root / copy.table, recipe)
-        rebuilt(copy.entry, recipe, settings, root)
+        rebuilt(copy.entry, recipe, places, root)
     except StaleError as e:
         return str(e)
     finally:

@@ -1,6 +1,6 @@
 """Bringing a table back: rebuilt from its parent, verified by fingerprint, then put where it was with one rename."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,42 +28,75 @@ def restore(root: Path, name: str, settings: Settings, from_trash: bool = False)
     where something lies in its place, or the parent no longer holds its rows.
     """
     trash = root / settings.trash
-    entry, recipe = _entry(trash, name)
-    target = root / name
-    within(root, target, recipe)
+    waiting = _waiting(trash)
+    if name not in waiting:
+        if any(e.restored and (e.recipe or {}).get("table") == name for e in entries(trash)):
+            raise RecipeError(f"{name}: has been restored already")
+        known = sorted(waiting)
+        raise RecipeError(f"{name}: no such table is in the trash {trash}.{did_you_mean(name, known)} "
+                          f"There are: {', '.join(known[:8]) or 'none'}{' ...' if len(known) > 8 else ''}")
+    entry, recipe = waiting[name]
+    within(root, root / name, recipe)
     with locked(trash):
-        if target.exists():
-            if _verified(_placed(target, recipe, settings, root), recipe, root):
-                mark_restored(entry, "it lay there whole")  # a restore was interrupted after its last step
-                return recipe
-            raise StaleError(f"{name}: something else lies there now; move it away first")
-        moved = entry.moved()
-        if from_trash:
-            if moved is None:
-                raise StaleError(f"{name}: its copy in the trash is gone; restore it from its parent")
-            move(moved, target)
-            how = "moved back"
-        else:
-            built = rebuilt(entry, recipe, settings, root)
-            move(built, target)
-            how = f"rebuilt from {recipe['parent']['name']}"
-        mark_restored(entry, how)
-        note(trash, how, name, entry)
+        _bring_back(entry, recipe, located(root, settings), root, from_trash)
     return recipe
 
 
-def _entry(trash: Path, name: str) -> tuple[Entry, dict[str, Any]]:
+def restore_all(
+    root: Path, settings: Settings, told: Callable[[Mapping[str, Any], str], None], from_trash: bool = False
+) -> list[dict[str, Any]]:
+    """Bring every deleted table back, as `restore` does; answers their restore recipes.
+
+    `told` hears of each why it could not be, or "". Raises StaleError while another run moves tables of the lake.
+    """
+    trash, done = root / settings.trash, []
+    if not trash.is_dir():
+        return []
+    with locked(trash):
+        places = located(root, settings)
+        for name, (entry, recipe) in sorted(_waiting(trash).items()):
+            try:
+                within(root, root / name, recipe)
+                _bring_back(entry, recipe, places, root, from_trash)
+            except StaleError as e:
+                told(recipe, str(e))
+                continue
+            done.append(recipe)
+            told(recipe, "")
+    return done
+
+
+def located(root: Path, settings: Settings) -> dict[str, Place]:
+    """The tables that lie in the lake, by name."""
+    return {p.name: p for p in find(root, settings)[0]}
+
+
+def _waiting(trash: Path) -> dict[str, tuple[Entry, dict[str, Any]]]:
+    """What has been deleted and not restored, by name; of a table that was deleted twice, the later."""
     found = [(e, e.recipe) for e in entries(trash)]
-    waiting = [(e, r) for e, r in found if r and r["table"] == name and e.gone and not e.restored]
-    if not waiting and any(r and r["table"] == name and e.restored for e, r in found):
-        raise RecipeError(f"{name}: has been restored already")
-    if not waiting:
-        known = sorted({str(r["table"]) for e, r in found if r and e.gone and not e.restored})
-        raise RecipeError(f"{name}: no such table is in the trash {trash}.{did_you_mean(name, known)} "
-                          f"There are: {', '.join(known[:8]) or 'none'}{' ...' if len(known) > 8 else ''}")
-    entry, recipe = max(waiting, key=lambda w: str(w[1]["when"] if w[1] else ""))
-    assert recipe is not None
-    return entry, recipe
+    waiting = [(e, r) for e, r in found if r and e.gone and not e.restored]
+    return {str(r["table"]): (e, r) for e, r in sorted(waiting, key=lambda w: str(w[1]["when"]))}
+
+
+def _bring_back(entry: Entry, recipe: Mapping[str, Any], places: Mapping[str, Place], root: Path, from_trash: bool) -> None:
+    name = str(recipe["table"])
+    target = root / name
+    if target.exists():
+        if _verified(_placed(target, recipe, root), recipe, root):
+            mark_restored(entry, "it lay there whole")  # a restore was interrupted after its last step
+            return
+        raise StaleError(f"{name}: something else lies there now; move it away first")
+    if from_trash:
+        moved = entry.moved()
+        if moved is None:
+            raise StaleError(f"{name}: its copy in the trash is gone; restore it from its parent")
+        move(moved, target)
+        how = "moved back"
+    else:
+        move(rebuilt(entry, recipe, places, root), target)
+        how = f"rebuilt from {recipe['parent']['name']}"
+    mark_restored(entry, how)
+    note(entry.path.parent, how, name, entry)
 
 
 def within(root: Path, target: Path, recipe: Mapping[str, Any]) -> None:
@@ -74,9 +107,12 @@ def within(root: Path, target: Path, recipe: Mapping[str, Any]) -> None:
         raise StaleError(f"{recipe['table']}: its restore recipe leads out of the lake; somebody has changed it")
 
 
-def rebuilt(entry: Entry, recipe: Mapping[str, Any], settings: Settings, root: Path) -> Path:
-    """The table, written anew inside its entry and verified. Raises StaleError where the parent no longer holds its rows."""
-    parent = _parent(recipe["parent"], settings, root)
+def rebuilt(entry: Entry, recipe: Mapping[str, Any], places: Mapping[str, Place], root: Path) -> Path:
+    """The table, written anew inside its entry and verified. `places`: of the lake's tables.
+
+    Raises StaleError where the parent no longer holds its rows.
+    """
+    parent = _parent(recipe["parent"], places.get(recipe["parent"]["name"]), root)
     path = entry.path / "rebuilt" / Path(recipe["table"]).name
     remove_below(entry.path / "rebuilt")
     with _whole(entry, "rows.parquet") as rows:
@@ -91,7 +127,7 @@ def rebuilt(entry: Entry, recipe: Mapping[str, Any], settings: Settings, root: P
     except (StaleError, *BROKEN) as e:
         told = f"{recipe['table']}: cannot be rebuilt from {parent.name} as it is now, it {reason(e)}."
         raise StaleError(told + _other_way(entry)) from e
-    if not _verified(_placed(path, recipe, settings, root), recipe, root):
+    if not _verified(_placed(path, recipe, root), recipe, root):
         raise StaleError(f"{recipe['table']}: what {parent.name} holds now is not what was deleted.{_other_way(entry)}")
     durable(entry.path / "rebuilt")
     return path
@@ -118,9 +154,8 @@ def remove_below(folder: Path) -> None:
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def _parent(told: Mapping[str, Any], settings: Settings, root: Path) -> Table:
+def _parent(told: Mapping[str, Any], place: Place | None, root: Path) -> Table:
     """The parent as it is now; of Delta, as it was."""
-    place = {p.name: p for p in find(root, settings)[0]}.get(told["name"])
     if place is None:
         raise StaleError(f"{told['name']}: the parent is gone; restore it first, or restore with --from-trash")
     if told["kind"] == "delta" and told["version"] is not None:
@@ -131,7 +166,7 @@ def _parent(told: Mapping[str, Any], settings: Settings, root: Path) -> Table:
     return found
 
 
-def _placed(path: Path, recipe: Mapping[str, Any], settings: Settings, root: Path) -> Table | None:
+def _placed(path: Path, recipe: Mapping[str, Any], root: Path) -> Table | None:
     """The table that lies at a path, read as its kind."""
     if recipe["kind"] == "delta":
         place = Place(recipe["table"], "delta", path)
