@@ -115,7 +115,7 @@ def _nearest(run: Finished, source: str, position: int) -> str:
     files, this = [*run.files("kept"), *run.files("ledger")], pc.field(SOURCE) == source
     found = np.concatenate([pq.read_table(f, columns=[POSITION], filters=this).column(0).to_numpy() for f in files])
     near = sorted(found[np.argsort(np.abs(found - position), kind="stable")[:3]].tolist())
-    return f" The nearest rows begin at {', '.join(map(str, near))}" if near else ""
+    return f" The nearest rows begin at {', '.join(map(str, near))}." if near else ""
 
 
 def _position_of_line(run: Finished, source: str, line: int) -> int:
