@@ -139,7 +139,7 @@ def read(index: Path) -> Manifest | None:
             raise StaleError(f"{path}: this is format {told['format']}, this version of tamis reads {FORMAT}: build the index anew")
         batches = [Batch(**{**b, "inputs": tuple((s, d) for s, d in b["inputs"])}) for b in told["batches"]]
         return Manifest(Made(**told["made"]), tuple(batches), tuple(_segment(s) for s in told["segments"]))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
         raise StaleError(f"{path} is damaged or no manifest of an index ({e})") from e
