@@ -1,7 +1,7 @@
 """Words under `tokenization: datatrove` beside datatrove's own: `python benchmarks/datatrove_words.py FILE ... --peer PYTHON`.
 
-FILE: *.jsonl or *.jsonl.zst with a field `text`. `--peer` is a Python in whose environment datatrove (0.10.1) and spacy are
-installed: each document goes through its `simplify_text` and English word tokenizer, and through ours; told are documents with
+FILE: *.jsonl or *.jsonl.zst with a field `text` (or others). `--peer` is a Python in whose environment datatrove (0.10.1) and spacy
+are installed: each document goes through its `simplify_text` and English word tokenizer, and through ours; told are documents with
 any difference.
 `--made N` adds N texts made of what such cutters get wrong. Besides:
 
@@ -88,7 +88,8 @@ def read(path: Path) -> list[str]:
     import zstandard
 
     with zstandard.open(path, "rt", encoding="utf-8") if path.suffix == ".zst" else path.open(encoding="utf-8") as lines:
-        return [json.loads(line)["text"] for line in lines]
+        rows = [json.loads(line) for line in lines]
+    return [row["text"] if "text" in row else "\n".join(v for v in row.values() if isinstance(v, str)) for row in rows]
 
 
 def made(count: int, most: int = 40) -> Iterator[str]:

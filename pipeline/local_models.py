@@ -3,9 +3,12 @@
 import importlib.util
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import orjson
+
+from .long_texts import bits, separators
 
 FILE = "tokenizer.json"
 
@@ -96,6 +99,14 @@ class SentencePieces:
         """The pieces of a text."""
         return list(self._model.encode_as_pieces(text))
 
+    def bits(self, text: str) -> Iterator[list[str]]:
+        """The pieces of a text in order, of a long one in several lists."""
+        return bits(text, self.pieces, lambda: self._between)
+
+    @cached_property
+    def _between(self) -> str:
+        return separators(self._model.id_to_piece(i) for i in range(self._model.get_piece_size()))
+
 
 class NgramModel:
     """A KenLM model."""
@@ -139,6 +150,14 @@ class Tokenizer:
             return list(found.tokens)
         told = zip(found.ids, found.tokens, found.offsets, strict=True)
         return [text[a:b] if number == self._unknown else token for number, token, (a, b) in told]
+
+    def bits(self, text: str) -> Iterator[list[str]]:
+        """The tokens of a text in order, as `pieces` has them, of a long one in several lists."""
+        return bits(text, self.pieces, lambda: self._between)
+
+    @cached_property
+    def _between(self) -> str:
+        return separators(self._reader.get_vocab(with_added_tokens=True))
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a text."""

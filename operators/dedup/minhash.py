@@ -36,7 +36,8 @@ def minhash_probe(
     return as_lists(values, ends, text), smallest
 
 
-@deduplicator("document_minhash_deduplicator", evidence=shingle_sets, probe=minhash_probe, resources={"tokenizer": "cutter"})
+@deduplicator(
+    "document_minhash_deduplicator", evidence=shingle_sets, probe=minhash_probe, resources={"tokenizer": "cutter"}, version=2)
 def minhash_keys(
     text: pa.StringArray, *, tokenization: Tokenization = "space", window_size: int = 5, lowercase: bool = True,
     ignore_pattern: str | None = None, num_permutations: int = 256, jaccard_threshold: float = 0.7,

@@ -9,7 +9,7 @@ A text of fewer tokens than the window is one shingle of all of them: short text
 A text without a token has no shingle: nothing can be said of its likeness; exact deduplication removes such texts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal, Protocol
 
 import numpy as np
@@ -42,6 +42,10 @@ class Tokenizer(Protocol):
         """The tokens of a text."""
         ...
 
+    def bits(self, text: str) -> Iterable[list[str]]:
+        """The same in order, in as many lists as memory asks for."""
+        ...
+
 
 def reading(
     text: pa.StringArray, *, tokenization: str, window_size: int, lowercase: bool, ignore_pattern: str | None,
@@ -57,7 +61,7 @@ def reading(
     if _MODES[tokenization] == HASHED:
         if tokenizer is None:
             raise ValueError(f"tokenization {tokenization!r} needs tokenizer_model: the file that says what a token is")
-        return _hashed(text, tokenizer.pieces, lowercase), (HASHED, window_size, False), (NO_TABLE, _NO_SEPARATORS)
+        return _hashed(text, tokenizer.bits, lowercase), (HASHED, window_size, False), (NO_TABLE, _NO_SEPARATORS)
     if tokenization == "datatrove":
         text, lowercase = english_words(text, lowercase), False
     tables = (
@@ -78,13 +82,14 @@ def _without(text: pa.StringArray, pattern: str, lowercase: bool) -> pa.StringAr
     return pa.array([None if row is None else unwanted.sub("", row) for row in rows], pa.large_string())
 
 
-def _hashed(text: pa.StringArray, pieces: Callable[[str], list[str]], lowercase: bool) -> Texts:
+def _hashed(text: pa.StringArray, bits: Callable[[str], Iterable[list[str]]], lowercase: bool) -> Texts:
     """The hashes of each text's tokens, eight bytes each, where else the text is."""
     found, ends = [np.empty(0, np.uint64)], np.zeros(len(text) + 1, np.int64)
     for i, row in enumerate(text.to_pylist()):  # a Python loop: the model takes a hundred times longer
-        tokens = pa.array([] if row is None else pieces(row.lower() if lowercase else row), pa.large_string())
-        found.append(string_hashes(*view(tokens)))
-        ends[i + 1] = ends[i] + 8 * len(tokens)
+        ends[i + 1] = ends[i]
+        for tokens in () if row is None else bits(row.lower() if lowercase else row):
+            found.append(string_hashes(*view(pa.array(tokens, pa.large_string()))))
+            ends[i + 1] += 8 * len(tokens)
     data = np.concatenate(found).view(np.uint8)
     data.flags.writeable = False
     valid = text.is_valid().to_numpy(zero_copy_only=False)

