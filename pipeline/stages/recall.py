@@ -56,7 +56,7 @@ def _affordable(groups: Buckets, length: np.ndarray) -> tuple[np.ndarray, np.nda
     size = np.where(place < REACH, length[groups.rows].astype(np.int64) * 4, 0)  # no more of a group are compared
     cost = np.append(0, np.cumsum(size))[groups.bounds]
     many = int(np.searchsorted(cost, BYTES, side="right"))
-    return groups.rows, groups.bounds[: max(many, 1)]
+    return groups.rows, groups.bounds[:many]
 
 
 def expected(step: Step) -> dict[str, Any]:
