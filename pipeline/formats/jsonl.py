@@ -49,9 +49,11 @@ def _at_once(block: Block, known: pa.Schema) -> pa.RecordBatch | None:
         return None
     try:
         table = _parse(block.data, _texts(known))
+        if any(too_deep(type) for type in table.schema.types):  # before anything descends into a type
+            return None
         if not valid(table) or any(_told(type) != type for type in table.schema.types):
             table = _parsed_as(block.data, {f.name: _undated(f.type) for f in table.schema})
-        if table.num_rows != len(block) or _doubtful(table) or any(too_deep(t) for t in table.schema.types):
+        if table.num_rows != len(block) or _doubtful(table):
             return None
         types = {f.name: f.type for f in known}
         for field in table.schema:

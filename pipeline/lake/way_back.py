@@ -100,9 +100,12 @@ def _pieces(parts: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
 def rebuild(parent: Table, rows: np.ndarray, residual: pa.Table, schema: pa.Schema, names: Sequence[str], root: str) -> pa.Table:
     """The rows of a table of `schema` from the parent's rows by number, -1 taking the next residual row.
 
-    Cost: one pass over the parent's columns. Raises StaleError where the parent has no such row.
+    Cost: one pass over the parent's columns. Raises StaleError where the parent has no such row or column.
     """
     wanted = np.unique(rows[rows >= 0])
+    gone = sorted(set(names) - set(parent.leaves)) if len(wanted) else []
+    if gone:
+        raise StaleError(f"{parent.name} has no column {gone[0]!r} any more")
     taken: list[pa.Table] = []
     at = 0
     for batch in batches(parent, names, root) if len(wanted) else ():

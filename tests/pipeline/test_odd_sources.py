@@ -72,16 +72,14 @@ def test_a_text_that_is_gone_or_too_large_costs_its_row_alone(tmp_path: Path, mo
 
 
 @pytest.mark.parametrize(("value", "told"), [
-    ("[" * 900 + "]" * 900, "nests more than 60 levels"), ("[" * 5000 + "]" * 5000, "not JSON"), ('{"a":' * 1100 + "1" + "}" * 1100, "not JSON"),
-    ("9" * 5000, "too many digits"), ("[" * 61 + "NaN" + "]" * 61, "nests more than 60 levels"), ("[NaN, ]", "not JSON"), ("1" + "0" * 400 + "e-390", "too many digits"),
+    ("[" * 100 + "]" * 100, "nests more than 60 levels"), ("[" * 900 + "]" * 900, "nest"), ("[" * 1015 + "1" * 20 + "]" * 1015, "nest"),
+    ("[" * 5000 + "]" * 5000, "not JSON"), ('{"a":' * 1100 + "1" + "}" * 1100, "not JSON"), ("9" * 5000, "number is infinity"),
+    ("[" * 61 + "NaN" + "]" * 61, "nests more than 60 levels"), ("[NaN, ]", "not JSON"),
 ])
 def test_a_value_beyond_all_bounds_is_told_and_its_neighbours_read(value: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text('{"text": "before"}\n{"text": "odd", "v": ' + value + '}\n{"text": "after", "v": null}\n')
     rows = rows_of(tmp_path, "x.jsonl")
-    if told == "too many digits" and "e" in value:
-        assert [r["text"] for r in rows if not r[ERROR]] in (["before", "after"], ["before", "odd", "after"])
-        return
-    assert [r["text"] for r in rows] == ["before", None, "after"] and "x.jsonl, line 2" in rows[1][ERROR], rows[1]
+    assert [r["text"] for r in rows] == ["before", None, "after"] and "x.jsonl, line 2" in rows[1][ERROR] and told in rows[1][ERROR]
     with pytest.raises(ReadError, match="x.jsonl, line 2"):
         rows_of(tmp_path, "x.jsonl", tolerate=False)
 
