@@ -21,8 +21,9 @@ from tamis.pipeline.errors import RecipeError, StaleError
 from tamis.pipeline.lake import apply_plan, graph
 from tamis.pipeline.lake.finding import find
 from tamis.pipeline.lake.inspect_table import inspect
-from tamis.pipeline.lake.restore import restore
+from tamis.pipeline.lake.restore import restore, restore_all
 from tamis.pipeline.lake.run_lake import Asked
+from tamis.pipeline.lake.trash import locked
 
 
 def everything(lake: Path) -> dict[str, bytes]:
@@ -37,11 +38,13 @@ def test_there_and_back_on_parquet(tmp_path: Path) -> None:
     assert len(plan["delete"]) > 15 and plan["totals"]["gap"] < 1e-6
     moved = applied(told)
     assert {d["table"] for d in moved} == {d["table"] for d in plan["delete"]} == set(before) - set(everything(lake))
-    for d in plan["delete"]:
-        recipe = restore(lake.resolve(), d["table"], told.settings)
-        table = pq.read_table(lake / d["table"])
-        old = made.tables[d["table"].removesuffix(".parquet")]
+    recipes = restore_all(lake.resolve(), told.settings, lambda *_: None)
+    assert [r["table"] for r in recipes] == sorted(d["table"] for d in plan["delete"])
+    for recipe in recipes:
+        table = pq.read_table(lake / recipe["table"])
+        old = made.tables[recipe["table"].removesuffix(".parquet")]
         assert differing(old, table.cast(old.schema)) == [] and recipe["fingerprint"]["rows"] == old.num_rows
+    assert restore_all(lake.resolve(), told.settings, lambda *_: None) == []
     assert set(everything(lake)) == set(before)
     trash = list((lake / ".tamis-trash").glob("*/table/*"))
     assert sorted(p.name for p in trash) == sorted(d["table"] for d in plan["delete"])  # nothing was unlinked
@@ -147,6 +150,34 @@ def test_a_parent_that_changed_after_apply_is_told_and_the_trash_helps(tmp_path:
     assert not (lake / "part.parquet").exists()
     restore(lake.resolve(), "part.parquet", told.settings, from_trash=True)
     assert pq.read_table(lake / "part.parquet").column("a").to_pylist() == list(range(5, 25))
+
+
+def test_all_come_back_but_those_that_cannot(tmp_path: Path) -> None:
+    lake, told = pair(tmp_path)
+    applied(told)
+    shutil.copy(lake / "all.parquet", lake / "part.parquet")  # something else lies there
+    heard: dict[str, str] = {}
+    done = restore_all(lake.resolve(), told.settings, lambda recipe, why: heard.update({recipe["table"]: why}))
+    assert [r["table"] for r in done] == ["zone.parquet"] and heard["zone.parquet"] == "" and "something else" in heard["part.parquet"]
+    assert pq.read_table(lake / "zone.parquet").column("a").to_pylist() == list(range(10, 30))
+    (lake / "part.parquet").unlink()
+    assert [r["table"] for r in restore_all(lake.resolve(), told.settings, lambda *_: None, from_trash=True)] == ["part.parquet"]
+    with locked(lake / ".tamis-trash"), pytest.raises(StaleError, match="another run is moving tables"):
+        restore_all(lake.resolve(), told.settings, lambda *_: None)
+    assert restore_all(tmp_path, told.settings, lambda *_: None) == []  # a lake without a trash
+
+
+def test_of_a_table_that_was_deleted_twice_the_later_comes_back(tmp_path: Path) -> None:
+    lake, told = pair(tmp_path)
+    applied(told)
+    first = list((lake / ".tamis-trash").glob("*/restore.json"))
+    other = pq.read_table(lake / "all.parquet").slice(3, 20)
+    pq.write_table(other, lake / "part.parquet")
+    applied(planned(lake, tmp_path / "again", "storage_price=1000")[0])
+    for path in first:  # as if it had been a day before
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"when": "2001-01-01T00:00:00Z"}))
+    restore_all(lake.resolve(), told.settings, lambda *_: None)
+    assert pq.read_table(lake / "part.parquet").equals(other)
 
 
 def test_a_delta_parent_is_read_as_it_was(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from tamis.pipeline import plan, recipe
 from tamis.pipeline.cli import app, main
-from tamis.pipeline.errors import RecipeError
+from tamis.pipeline.errors import RecipeError, StaleError
 from tamis.pipeline.lake.cli import app as lake_app
 from tamis.pipeline.lake.graph import Graph
 from tamis.pipeline.lake.picture import families
@@ -46,6 +46,9 @@ def test_the_whole_way_by_commands(lake: Path) -> None:
     assert not (lake / "orders_backup.jsonl").exists()
     assert "fingerprint verified" in call("lake", "restore", "orders_backup.jsonl")
     assert "moved back" in call("lake", "restore", "cities_names.csv", "--from-trash")
+    rest = call("lake", "restore", "--all")
+    assert rest.count("fingerprint verified") == 2 and "2 tables restored" in rest and sum(p.is_file() for p in lake.iterdir()) == 7
+    assert "0 tables restored" in call("lake", "restore", "--all")
     assert call("lake", "report").strip() == "outputs/lake/report.html"
     page = Path("outputs/lake/report.html").read_text("utf-8")
     assert "<svg" in page and "orders_backup.jsonl" in page and "Every row" in page
@@ -159,6 +162,8 @@ def test_errors_bear_titles_that_fit(lake: Path, monkeypatch: pytest.MonkeyPatch
     code, told = said("apply")
     assert code == 1 and told.startswith("Stopped: cities_names.csv: has changed since the lake was scanned")
     assert said("restore", "cities_names.csv")[1].startswith("This cannot be done: cities_names.csv: no such table is in the trash")
+    for words in (["restore"], ["restore", "cities_names.csv", "--all"]):
+        assert said(*words)[1].startswith("This cannot be done: name the table that shall come back, or say --all")
     Path("lake.yaml").write_text("dataset_path: data/lake\nprocess: [{table_containment_deduplicator: {epsilon: 2.0}}]\n")
     assert said("scan", "lake.yaml")[1].startswith("The recipe cannot be run: table_containment_deduplicator: epsilon lies between")
 
@@ -172,6 +177,16 @@ def test_what_a_scan_decides_is_not_set_by_a_plan(lake: Path) -> None:
         done = CliRunner().invoke(app, ["lake", "plan", "--set", setting])
         assert isinstance(done.exception, RecipeError) and f"another {setting.partition('=')[0]}: scan again" in str(done.exception)
     call("lake", "plan", "--set", "storage_price=99")
+
+
+def test_what_cannot_come_back_is_named_and_the_rest_comes(lake: Path) -> None:
+    call("lake", "scan", "lake.yaml")
+    call("lake", "plan")
+    call("lake", "apply")
+    (lake / "cities_names.csv").write_text("mine")
+    done = CliRunner().invoke(app, ["lake", "restore", "--all"], env={"COLUMNS": "160"})
+    assert "stays deleted: cities_names.csv: something else lies there now" in done.output and "3 tables restored" in done.output
+    assert isinstance(done.exception, StaleError) and "1 table could not be restored" in str(done.exception)
 
 
 def test_a_plan_of_a_lake_that_has_been_cleaned_says_so(lake: Path) -> None:
