@@ -26,6 +26,9 @@ class Letters:
     def pieces(self, text: str) -> list[str]:
         return [text[i : i + 2] for i in range(0, len(text), 2)]
 
+    def bits(self, text: str) -> list[list[str]]:
+        return [self.pieces(text)]
+
 
 def cut(text: str, tokenization: str, lowercase: bool, ignore: str | None) -> tuple[list[str], str]:
     text = text.lower() if lowercase else text
