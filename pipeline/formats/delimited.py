@@ -1,7 +1,8 @@
 """Comma- and tab-separated files: a header, then records whose fields may be quoted and hold newlines.
 
 A column is a number where every value in the file is one: no leading zeros, no plus, at most 15 digits (18 for whole
-numbers). Where the file has no value at all it is null, and goes with whatever it is in other files. All else is text, kept to the letter.
+numbers). Where the file has no value at all it is null, and goes with whatever it is in other files. All else is text,
+kept to the letter.
 """
 
 import csv

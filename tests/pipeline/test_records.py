@@ -36,7 +36,7 @@ def written(records: list[Any], **dialect: Any) -> bytes:
     return file.getvalue().encode()
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     records=RECORDS, quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]), end=st.sampled_from(["\n", "\r\n"]),
     name=st.sampled_from(["x.csv", "x.tsv"]), bom=st.booleans(), batch_bytes=st.sampled_from([1, 20, 1 << 20]),
@@ -104,7 +104,7 @@ NUMBERS = st.one_of(
 )
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(st.lists(NUMBERS, min_size=1, max_size=6))
 def test_a_column_of_numbers_loses_nothing(tmp_path_factory: pytest.TempPathFactory, values: list[str]) -> None:
     """What is read as a number is the number that the text says, and says all of it: else it stays text."""

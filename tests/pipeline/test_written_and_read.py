@@ -52,7 +52,7 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b) and (a is None) == (b is None)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(rows=st.lists(ROW, min_size=1, max_size=6), shard_rows=st.sampled_from([None, 1, 4]))
 @pytest.mark.parametrize("format", FORMATS)
 def test_what_is_exported_is_read_again(tmp_path_factory: pytest.TempPathFactory, format: str, rows: list[dict[str, Any]], shard_rows: int | None) -> None:
@@ -76,7 +76,7 @@ def test_a_second_way_there_and_back_changes_not_a_byte(tmp_path: Path, format: 
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("kind", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("kind", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["full disk", "interrupt"])
 def test_a_failure_at_any_step_leaves_whole_files_and_the_next_attempt_ends_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str, kind: BaseException,
 ) -> None:
