@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from loopback import Loopback
+from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 
@@ -13,6 +14,8 @@ def loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback]:
     made = Loopback(tmp_path_factory.mktemp("prefect"))
     try:
         yield made
+        if "server" in made.processes:
+            APILogHandler().flush()  # else this process tries for two minutes, at its end, to tell a server that is gone
     finally:
         made.stop()
 
