@@ -23,7 +23,7 @@ def check_lambda(text: str) -> ast.Expression:
     """The parsed lambda. Raises ValueError where it is none with exactly one argument."""
     try:
         tree = ast.parse(text.strip(), mode="eval")
-    except (SyntaxError, ValueError, RecursionError) as e:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as e:  # the last two: too deep
         raise ValueError(f"lambda_str {text!r} is not Python: {e}") from e
     if not isinstance(tree.body, ast.Lambda) or len(tree.body.args.args) != 1:
         raise ValueError(f"lambda_str {text!r} must be a lambda with one argument, the row")
