@@ -10,6 +10,7 @@ from .draw import SAMPLE, uniform
 from .lloyd import as_points, squares
 
 _ROWS = 512  # rows of the distance matrix held at a time
+_SAME = 1e-12  # distances below this share of the lengths are rounding: the rows are equal
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,10 @@ def silhouette(vectors: np.ndarray, labels: np.ndarray, *, spherical: bool = Tru
     for start in range(0, len(points), _ROWS):
         here = slice(start, start + _ROWS)
         dots = points[here] @ sorted_points.T
-        apart = 1 - dots if spherical else squares(points[here])[:, None] + lengths - 2 * dots
-        away = np.maximum(apart, 0) if spherical else np.sqrt(np.maximum(apart, 0))
+        scale = 1.0 if spherical else squares(points[here])[:, None] + lengths
+        apart = scale - dots if spherical else scale - 2 * dots
+        apart = np.where(apart > _SAME * scale, apart, 0.0)
+        away = apart if spherical else np.sqrt(apart)
         values[here] = _of_rows(np.add.reduceat(away, starts, axis=1), labels[here], sizes)
     return values
 
