@@ -1,0 +1,210 @@
+"""Influence of documents on a reference set, by a causal language model from a folder on this machine.
+
+The reward of a document z is `r(z) = + g_ref' (H + lambda)^-1 g_z`: g_z the gradient of its mean loss per counted token, g_ref
+that of the reference set (the mean over its examples), H the curvature. It is the first-order change for the better of the
+reference loss when z gains weight. `(H + lambda)^-1 g_ref`, the query, is computed once; rewards are products with it.
+
+Source: Koh & Liang 2017; Quad (arXiv 2409.16986) eq. 2; SPECS 2.2.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .blocks import blocks_of, linear_layers
+from .curvature import Factors, Kind, fit, solve
+from .documents import Document, batches, windows
+from .gradients import Matrices, Mean, Products
+from .network import Labels, Network
+from .saving import load, packed, save, unpacked
+
+if TYPE_CHECKING:
+    import torch
+
+Score = Literal["dot", "cosine_mean"]
+Example = tuple[str, int]  # a text, and the first of its characters that counts
+
+
+@dataclass(frozen=True)
+class InfluenceSettings:
+    """What decides the rewards, besides model and texts.
+
+    Attributes:
+        layers: a pattern that is found in the names of the layers to look at; None: all linear ones but the last.
+        fused: queries, keys and values of an attention as one block.
+        curvature, labels, seed: see `curvature.fit`.
+        damping: lambda, as a share of the mean eigenvalue of each block.
+        score: dot, or cosine_mean: the mean of the cosines between the window's gradient and the query of each reference window.
+        context, overlap: tokens of a window, and how many it shares with the one before.
+        max_tokens: where a document is cut; None: nowhere.
+        batch_tokens, precision, device: memory, and how the model runs; auto is CUDA where there is one.
+    """
+
+    layers: str | None = None
+    fused: bool = False
+    curvature: Kind = "ekfac"
+    labels: Labels = "sampled"
+    seed: int = 0
+    damping: float = 0.1
+    score: Score = "dot"
+    context: int = 1024
+    overlap: int = 1
+    max_tokens: int | None = None
+    batch_tokens: int = 4096
+    precision: Literal["float32", "bfloat16"] = "float32"
+    device: str = "auto"
+
+
+_NOT_OF_FACTORS = ("damping", "score", "batch_tokens", "device")
+
+
+class InfluenceModel:
+    """A causal model of a Transformers folder, with the layers that are looked at.
+
+    Raises ValueError where the folder holds no such model in safetensors, or no such layers.
+    """
+
+    def __init__(self, path: str | Path, settings: InfluenceSettings | None = None, *, identity: str = "") -> None:
+        self.settings = settings or InfluenceSettings()
+        self.device = _device(self.settings.device)
+        self._model, self._words = _loaded(Path(path), self.settings.precision, self.device)
+        able = getattr(self._model.config, "max_position_embeddings", None) or self.settings.context
+        self.context = min(self.settings.context, able)
+        self.identity = identity or _identity(Path(path))
+        names = linear_layers(self._model, self.settings.layers)
+        self.network = Network(self._model, self._forward, blocks_of(self._model, self._probe, names, fused=self.settings.fused))
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the blocks, in the model's order."""
+        return [b.name for b in self.network.blocks]
+
+    def factors(self, texts: Sequence[Example], keys: Sequence[int]) -> dict[str, Factors]:
+        """The curvature on these texts; `keys` are what chance is drawn by, whatever the order."""
+        s = self.settings
+        return fit(self.network, self._batches(self.documents(texts, keys)), s.curvature, labels=s.labels, seed=s.seed)
+
+    def query(self, factors: dict[str, Factors], examples: Sequence[Example]) -> dict[str, "torch.Tensor"]:
+        """The inverse-curvature product of the mean gradient of the examples (cosine_mean: the mean of their directions).
+
+        Raises ValueError where none of them has a token that counts.
+        """
+        documents = self.documents(examples)
+        told = [d for d in documents if d.told]
+        if not told:
+            raise ValueError("the reference set has no example with a token to predict")
+        if self.settings.score == "cosine_mean":
+            return self._directions(factors, told)
+        mean = Mean()
+        self.network.walk(self._batches(told), mean)
+        return solve(factors, {k: v / len(told) for k, v in mean.sums.items()}, self.settings.damping)
+
+    def _directions(self, factors: dict[str, Factors], documents: Sequence[Document]) -> dict[str, "torch.Tensor"]:
+        """The mean over windows of each window's query, of length 1. Cost: an inverse-curvature product for each."""
+        import torch
+
+        total: dict[str, Any] = {}
+        found = windows(documents, self.context, self.settings.overlap)
+        for window in found:
+            one = Mean()
+            self.network.walk(batches([window], 1, self.device, self.context), one)
+            moved = solve(factors, one.sums, self.settings.damping)
+            length = torch.sqrt(torch.stack([m.square().sum() for m in moved.values()]).sum())
+            for name, matrix in moved.items():
+                unit = matrix / length.clamp(min=torch.finfo(matrix.dtype).tiny) / len(found)
+                total[name] = total[name] + unit if name in total else unit
+        return total
+
+    def rewards(self, texts: Sequence[Example], query: Matrices) -> np.ndarray:
+        """float64[n], the reward of each text; 0 where it has no token that counts. Cost: a pass forward and one back."""
+        products = Products(len(texts), query, cosine=self.settings.score == "cosine_mean")
+        self.network.walk(self._batches(self.documents(texts)), products)
+        return products.rewards
+
+    def documents(self, texts: Sequence[Example], keys: Sequence[int] | None = None) -> list[Document]:
+        """The texts as tokens; what begins before an example's first character that counts is read, but not predicted."""
+        cut: dict[str, Any] = {"truncation": True, "max_length": self.settings.max_tokens} if self.settings.max_tokens else {}
+        found = []
+        for i, (text, start) in enumerate(texts):
+            told = self._words(text, return_offsets_mapping=start > 0, verbose=False, **cut)
+            tokens = np.array(told["input_ids"], np.int64)
+            counts = np.ones(len(tokens), bool)
+            if start > 0:
+                counts = np.array([a >= start for a, _ in told["offset_mapping"]], bool)
+            found.append(Document(tokens, counts, 0 if keys is None else int(keys[i])))
+        return found
+
+    def arguments(self, texts: Sequence[Example], keys: Sequence[int]) -> dict[str, Any]:
+        """All that decides the curvature on these texts."""
+        told = {k: v for k, v in asdict(self.settings).items() if k not in _NOT_OF_FACTORS}
+        if self.settings.curvature == "identity":
+            return {"curvature": "identity"}
+        shapes = {b.name: list(b.shape) for b in self.network.blocks}
+        return told | {"context": self.context, "model": self.identity, "blocks": shapes,
+                       "texts": _digest([*map(list, texts)], [int(k) for k in keys])}
+
+    def fitted(self, folder: Path, texts: Sequence[Example], keys: Sequence[int]) -> dict[str, Factors]:
+        """`factors`, from the folder, or computed and kept there. Raises ValueError where the folder's have other arguments."""
+        inputs, told = {b.name: b.inputs for b in self.network.blocks}, self.arguments(texts, keys)
+        known = load(folder, "factors", told)
+        if known is not None:
+            return unpacked({k: v.to(self.device) for k, v in known.items()}, inputs)
+        found = self.factors(texts, keys)
+        save(folder, "factors", packed(found, inputs), told)
+        return found
+
+    def _batches(self, documents: Sequence[Document]) -> Any:
+        found = windows(documents, self.context, self.settings.overlap)
+        return batches(found, self.settings.batch_tokens, self.device, self.context)
+
+    def _forward(self, ids: "torch.Tensor") -> "torch.Tensor":
+        return self._model(input_ids=ids, use_cache=False).logits  # type: ignore[no-any-return]
+
+    def _probe(self) -> Any:
+        import torch
+
+        return self._forward(torch.zeros((1, 2), dtype=torch.int64, device=self.device))
+
+
+def _device(asked: str) -> str:
+    import torch
+
+    return ("cuda" if torch.cuda.is_available() else "cpu") if asked == "auto" else asked
+
+
+def _loaded(path: Path, precision: str, device: str) -> tuple[Any, Any]:
+    """The model, in evaluation, and its tokenizer. Raises ValueError."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        words = AutoTokenizer.from_pretrained(str(path), **local)
+        model = AutoModelForCausalLM.from_pretrained(str(path), dtype=getattr(torch, precision), use_safetensors=True, **local)
+        model = model.eval().to(device)
+    except (OSError, KeyError, RuntimeError, ValueError, AssertionError) as e:  # the last: a device that is not there
+        raise ValueError(f"{path} holds no causal model that can be loaded: {str(e).splitlines()[0]}") from e
+    if not words.is_fast:
+        raise ValueError(f"{path} has no fast tokenizer (tokenizer.json), which alone tells where a token begins")
+    return model, words
+
+
+def _identity(path: Path) -> str:
+    """sha256 of the folder's configuration and weights."""
+    h = hashlib.sha256()
+    for file in sorted([path / "config.json", *path.glob("*.safetensors")]):
+        with file.open("rb") as f:
+            while block := f.read(1 << 20):
+                h.update(block)
+    return h.hexdigest()
+
+
+def _digest(*values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, ensure_ascii=True).encode()).hexdigest()

@@ -1,0 +1,159 @@
+"""Rewards of texts by a small causal model: the sign, the same in any order and batch, fitted once and taken up."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+import torch
+from tiny_causal import COOKING, SAILING, gradient, make, mean_loss
+
+from tamis.operators.scorers import influence_reward
+from tamis.selectors.influence.ready import InfluenceJob, answers, digest
+from tamis.selectors.influence.rewards import InfluenceModel, InfluenceSettings
+from tamis.selectors.influence.saving import OtherArgumentsError
+
+SETTINGS = InfluenceSettings(device="cpu", context=32, overlap=4, batch_tokens=128, layers="mlp")
+REFERENCE = [("salt the onion and boil the rice in butter", 0), ("bake the soup and stir the hot bread", 0)]
+TEXTS = [*COOKING[:5], *SAILING[:5], " ".join(COOKING), " ".join(SAILING)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("tiny"), "llama", steps=60)
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return InfluenceModel(folder, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def factors(model):
+    return model.factors(answers(TEXTS, None), range(len(TEXTS)))
+
+
+def as_model(model: InfluenceModel, **settings) -> InfluenceModel:
+    """The same loaded model with other settings."""
+    made = object.__new__(InfluenceModel)
+    made.__dict__ = {**model.__dict__, "settings": replace(model.settings, **settings)}
+    return made
+
+
+@pytest.mark.parametrize("kind", ["ekfac", "identity"])
+def test_a_step_on_a_row_does_to_the_reference_what_its_reward_says(model, factors, kind):
+    """A step against the row's gradient, as the curvature sees it: what is rewarded lowers the loss, what is not raises it."""
+    curved, network = ({} if kind == "identity" else factors), model._model
+    rewards = model.rewards(answers(TEXTS, None), model.query(curved, REFERENCE))
+    documents, reference = model.documents(answers(TEXTS, None)), model.documents(REFERENCE)
+    assert rewards.min() < 0 < rewards.max() and max(rewards[:5]) > max(rewards[5:10])
+
+    def loss() -> float:
+        with torch.no_grad():
+            return float(np.mean([mean_loss(network, d).item() for d in reference]))
+
+    before, steps = loss(), {}
+    short = list(range(10))
+    for row in (min(short, key=lambda i: rewards[i]), max(short, key=lambda i: rewards[i])):
+        network.requires_grad_(True)
+        found = gradient(network, model.layers, mean_loss(network, documents[row]))
+        step = {k: torch.from_numpy(v).float() for k, v in found.items()}
+        step = step if kind == "identity" else {k: factors[k].solve(v, 0.1) for k, v in step.items()}
+        rate = 1e-2 / abs(rewards[row]) * 1e-2  # so small that the loss is as good as straight
+        with torch.no_grad():
+            for name, change in step.items():
+                network.get_submodule(name).weight -= rate * change
+            steps[row] = (loss() - before) / rate
+            for name, change in step.items():
+                network.get_submodule(name).weight += rate * change
+    for row, change in steps.items():
+        assert np.sign(change) == -np.sign(rewards[row]) and change == pytest.approx(-rewards[row], rel=0.2)
+
+
+@pytest.mark.parametrize("score", ["dot", "cosine_mean"])
+def test_batches_and_order_change_nothing_beyond_rounding(model, factors, score):
+    query = as_model(model, score=score).query(factors, REFERENCE)
+    told = as_model(model, score=score).rewards(answers(TEXTS, None), query)
+    order = np.random.default_rng(0).permutation(len(TEXTS))
+    for batch_tokens in (1, 200, 10_000):
+        again = as_model(model, score=score, batch_tokens=batch_tokens).rewards(answers([TEXTS[i] for i in order], None), query)
+        assert np.abs(again - told[order]).max() < 1e-5 * np.abs(told).max()
+    refitted = as_model(model, batch_tokens=10_000).factors(answers([TEXTS[i] for i in order], None), order.tolist())
+    moved = as_model(model, score=score).rewards(answers(TEXTS, None), as_model(model, score=score).query(refitted, REFERENCE[::-1]))
+    assert np.abs(moved - told).max() < 1e-3 * np.abs(told).max(), "through eigenvectors and damping, in float32"
+    if score == "cosine_mean":
+        assert np.abs(told).max() <= 1
+
+
+def test_cosines_are_the_mean_over_the_reference_of_cosines(model, factors):
+    """Word for word: each example's query of length 1, times each row's gradient of length 1."""
+    cosine = as_model(model, score="cosine_mean")
+    told = cosine.rewards(answers(TEXTS[:10], None), cosine.query(factors, REFERENCE))
+    one_by_one = []
+    for example in REFERENCE:
+        query = model.query(factors, [example])
+        flat = np.concatenate([query[k].numpy().ravel() for k in model.layers])
+        model._model.requires_grad_(True)
+        rows = [gradient(model._model, model.layers, mean_loss(model._model, d)) for d in model.documents(answers(TEXTS[:10], None))]
+        each = np.array([np.concatenate([r[k].ravel() for k in model.layers]) for r in rows])
+        one_by_one.append(each @ flat / np.linalg.norm(each, axis=1) / np.linalg.norm(flat))
+    assert np.allclose(told, np.mean(one_by_one, axis=0), atol=1e-5)
+
+
+def test_only_the_answer_counts(model):
+    text = "stir the soup => the captain left the ship"
+    (whole, start), (none, end), (same, zero) = answers([text, "no mark here", None], " =>")
+    assert (whole[start:], end, same, zero) == (" the captain left the ship", len(none), "", 0)
+    masked, bare, empty = model.documents([(whole, start), (text, 0), (none, end)])
+    assert 0 < masked.told < bare.told and empty.told == 0
+    assert model._words.decode(masked.tokens[masked.counts]).strip() == "the captain left the ship"
+    query = model.query({}, REFERENCE)
+    assert model.rewards([(none, end), ("", 0)], query).tolist() == [0, 0]
+    with pytest.raises(ValueError, match="no example with a token to predict"):
+        model.query({}, [(none, end)])
+    assert len(as_model(model, max_tokens=7).documents([(text, 0)])[0].tokens) == 7
+
+
+def test_a_job_is_fitted_once_and_taken_up(model, tmp_path, monkeypatch):
+    job, walks = InfluenceJob(model), []
+    walk = type(model.network).walk
+    monkeypatch.setattr(type(model.network), "walk", lambda self, *a, **k: walks.append(1) or walk(self, *a, **k))
+    told = job.fit(tmp_path / "fit", TEXTS, range(len(TEXTS)), REFERENCE, tmp_path / "kept")
+    assert told["fitted_rows"] == len(TEXTS) and told["layers"] == 6 and len(walks) == 3
+    assert job.fit(tmp_path / "fit", TEXTS, range(len(TEXTS)), REFERENCE, tmp_path / "kept") == told and len(walks) == 3
+    first = job.ready(tmp_path / "fit", REFERENCE).rewards([*TEXTS, TEXTS[0], None, ""], REFERENCE)
+    assert first[0] == first[-3] and first[-2:].tolist() == [0, 0]
+    assert np.allclose(first[:-3], job.rewards(TEXTS, REFERENCE), rtol=1e-5), "as in a notebook, where nothing is kept"
+    walks.clear()
+    other = [REFERENCE[0]]
+    job.fit(tmp_path / "other", TEXTS, range(len(TEXTS)), other, tmp_path / "kept")
+    assert len(walks) == 1, "another reference set, the same curvature"
+    with pytest.raises(OtherArgumentsError, match="texts is '"):
+        job.fit(tmp_path / "third", TEXTS[1:], range(len(TEXTS) - 1), REFERENCE, tmp_path / "kept")
+    with pytest.raises(OtherArgumentsError, match=r"seed is 0 there, 1 here"):
+        InfluenceJob(as_model(model, seed=1)).fit(tmp_path / "third", TEXTS, range(len(TEXTS)), REFERENCE, tmp_path / "kept")
+    with pytest.raises(ValueError, match="examples is '"):
+        job.ready(tmp_path / "fit", other)
+    with pytest.raises(ValueError, match="another reference set"):
+        job.ready(tmp_path / "fit", REFERENCE).rewards(TEXTS, other)
+    with pytest.raises(ValueError, match="it has not been fitted"):
+        job.ready(tmp_path / "nowhere", REFERENCE)
+    assert digest(REFERENCE) != digest(REFERENCE[::-1])
+
+
+def test_the_operator_is_a_plain_function(model):
+    import pyarrow as pa
+
+    given = {"model": "", "reference": {}}
+    told = influence_reward(pa.array([COOKING[0], None, SAILING[0]]), scorer=InfluenceJob(model), examples=REFERENCE, **given)
+    assert told.type == pa.float64() and told.is_null().to_pylist() == [False, True, False]
+    assert told[0].as_py() > told[2].as_py()
+
+
+def test_a_folder_without_a_model_is_told(tmp_path, folder):
+    with pytest.raises(ValueError, match="holds no causal model that can be loaded"):
+        InfluenceModel(tmp_path, SETTINGS)
+    with pytest.raises(ValueError, match="'nothing' is found in the name of no linear layer"):
+        InfluenceModel(folder, replace(SETTINGS, layers="nothing"))
