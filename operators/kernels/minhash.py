@@ -16,6 +16,7 @@ from .digest import SEED, absorbed, mixed
 from .folding import Texts
 from .shingling import scratch_for, shingle_row
 
+CROWD = 256  # hashes with the same top bits, from which on they are no chance's
 LANES, VECTORS = 16, 2  # uint32 in a vector, vectors in a block
 BLOCK = LANES * VECTORS
 _32 = np.uint64(32)
@@ -120,7 +121,7 @@ def _hash_bands(minima: np.ndarray, rows: int, keys: np.ndarray) -> None:
 
 @njit(cache=True, nogil=True)
 def sort_hashes(values: np.ndarray, n: int, spare: np.ndarray, count: np.ndarray) -> None:
-    """Sort the first n of uint64 `values` that are spread evenly (hashes): one scatter by the top bits, then insertion.
+    """Sort the first n of uint64 `values`. For hashes, spread evenly: one scatter by the top bits, then insertion.
 
     `spare` has room for n, `count` int64 for 2^(bits of n) + 1.
     """
@@ -132,6 +133,9 @@ def sort_hashes(values: np.ndarray, n: int, spare: np.ndarray, count: np.ndarray
         count[: (1 << bits) + 1] = 0
         for i in range(n):
             count[np.int64(values[i] >> shift) + 1] += 1
+        if count[: (1 << bits) + 1].max() > CROWD:
+            values[:n].sort()
+            return
         for i in range(1 << bits):
             count[i + 1] += count[i]
         for i in range(n):

@@ -1,7 +1,9 @@
 """No row's answer depends on what stands beside it in the buffer, whatever bytes it has: a law over the kernels."""
 
 import random
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -40,6 +42,15 @@ from tamis.operators.kernels.units import Found, Rules, line_units
 def column(rows: list[bytes | None]) -> pa.Array:
     """Rows of any bytes as a string column, between neighbours that would complete what they begin."""
     return pa.array([b"\xbf\x80", *rows, b"\x80\x80\x80"], pa.binary()).view(pa.string()).slice(1, len(rows))
+
+
+def far(rows: list[bytes]) -> pa.Array:
+    """The same behind more bytes than 32 bits can count; they are never touched, so there is no memory behind them."""
+    start, content = (1 << 31) + 7, b"".join(rows)
+    buffer = np.zeros(start + len(content) + 1, np.uint8)
+    buffer[start:-1] = np.frombuffer(content, np.uint8)
+    offsets = start + np.cumsum([0, *map(len, rows)])
+    return pa.Array.from_buffers(pa.large_string(), len(rows), [None, pa.py_buffer(offsets), pa.py_buffer(buffer)])
 
 
 def strings_of(offsets: np.ndarray, data: np.ndarray) -> list[bytes]:
@@ -119,7 +130,7 @@ ONE_BY_ONE: dict[str, Callable[[pa.Array], list[Any]]] = {
     "datasketch": lambda t: signatures(*read(t, "character"), *np.array([[3, 5], [7, 9]], np.uint64), True).tolist(),
     "bands": lambda t: lists_of(*band_keys(*read(t, "space"), 3, 2)[1::-1]),
     "shingles": lambda t: lists_of(*shingle_sets(*read(t, "character"))[::-1]),
-    "translated": lambda t: translate(t, table_of({"é": "", "a": "漢", "\ufffd": "?"})).view(pa.binary()).to_pylist(),
+    "translated": lambda t: strings_of(*view(translate(t, table_of({"é": "", "a": "漢", "\ufffd": "?"})))),
 }
 PARTS = [
     b"a", b"Bc", b" ", b"\n", b"\n\n", b".", b"12", b"-7.5e1", b"|", b"<a>", b"# h", b"\xc3\xa9", b"\xe6\xbc\xa2", b"\xf0\x9f\x98\x80", b"\xe3\x80\x80",
@@ -128,13 +139,41 @@ PARTS = [
 ]
 
 
+def rows_for(seed: str) -> list[bytes]:
+    draw = random.Random(seed)
+    rows = [b"".join(draw.choices(PARTS, k=k)) for k in (0, 0, 1, 1, 2, 2, 3, 3, 5, 9, 20, 60) for _ in range(6)]
+    return draw.sample(rows, len(rows))
+
+
 @pytest.mark.parametrize("name", ONE_BY_ONE)
 def test_a_row_answers_the_same_alone_and_between_any_others_whatever_its_bytes(name: str) -> None:
     """Rows end in the middle of a character, and what is beside them would complete it."""
-    answer, draw = ONE_BY_ONE[name], random.Random(name)
-    rows: list[bytes] = [b"".join(draw.choices(PARTS, k=k)) for k in (0, 0, 1, 1, 2, 2, 3, 3, 5, 9, 20, 60) for _ in range(6)]
-    draw.shuffle(rows)
+    answer, rows = ONE_BY_ONE[name], rows_for(name)
     alone = [answer(pa.array([row], pa.binary()).view(pa.string()))[0] for row in rows]
     assert answer(column(rows)) == alone
     assert answer(column(rows).slice(7, 30)) == alone[7:37]
     assert answer(column([])) == []
+    assert answer(far(rows)) == alone
+
+
+HOSTILE = ["a", "\n", "a\n", "é ", ". ", "a.", "|", "a |b|\n", "()", "[", "[1]", "\u3000", "1", "-", "lorem ipsum", "\r\n\n", "{", "\u0301", "İΣ", "<a"]
+
+
+@pytest.mark.parametrize("name", ONE_BY_ONE)
+def test_no_row_takes_the_square_of_its_length(name: str) -> None:
+    """100,000 code points: a square would be 10 seconds and more."""
+    ONE_BY_ONE[name](pa.array(["compiled first"]))
+    for part in HOSTILE:
+        text = pa.array([part * (100_000 // len(part))])
+        began = time.thread_time()
+        ONE_BY_ONE[name](text)
+        assert time.thread_time() - began < 2, part
+
+
+def test_all_at_once_in_threads_answer_as_one_after_the_other() -> None:
+    """Kernels let go of the interpreter's lock: what one works with must be its own."""
+    text = column(rows_for("threads") * 20)
+    expected = {name: answer(text) for name, answer in ONE_BY_ONE.items()}
+    with ThreadPoolExecutor(6) as pool:
+        jobs = [(name, pool.submit(ONE_BY_ONE[name], text)) for name in [*ONE_BY_ONE, *reversed(ONE_BY_ONE)]]
+    assert all(job.result() == expected[name] for name, job in jobs)

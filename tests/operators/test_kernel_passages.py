@@ -16,7 +16,7 @@ from tamis.operators.kernels.token_windows import window_units
 from tamis.operators.kernels.units import Found, Rules, line_units
 
 NONE = Rules(False, 0, False, False, False, False)
-PIECES = ["a", "A b", "ab", " a ", "", " ", "\u3000", "# h", "#", "{", "};", "[x]", "\\begin{a}", "\\end{", "\\begin", "<p>", "</P >", "<1>", "<a>b", "<ſ",
+PIECES = ["a", "A b", "ab", " a ", "", " ", "\u3000", "# h", "#", "{", "};", "[x]", "\\begin{a}", "\\end{", "\\begin", "<p>", "</P >", "<1>", "<a>b", "<ſ", "<K>", "<{", "<@",
           "<", "</", "é", "漢字", "İ", "ΣΑΣ", "\x85", "\r", "x" * 70]
 ROWS = st.lists(st.lists(st.sampled_from(PIECES), max_size=8).map("\n".join) | st.none(), min_size=1, max_size=5)
 Unit = tuple[str, int, int, int]
