@@ -118,8 +118,10 @@ def reasons(keep: Range, values: pa.Array) -> pa.StringArray:
 
 
 def excerpt(text: pa.Array) -> pa.StringArray:
-    """The beginning of each text."""
-    return pc.utf8_slice_codeunits(text, 0, ledger.EXCERPT)
+    """The beginning of each text; of a group, a list of them, that of the first."""
+    if pa.types.is_list(text.type):
+        text = pc.binary_join(pc.list_slice(text, 0, 1), "")
+    return pc.utf8_slice_codeunits(pc.cast(text, pa.string()), 0, ledger.EXCERPT)
 
 
 def failures(call: Call, rows: int, error: ValueError) -> tuple[list[int], list[str]]:

@@ -80,9 +80,7 @@ def _quotes(
     missing = set(wanted.to_pylist()) - set(found)
     for batch in _texts(last, part_number(part), text_key) if missing else ():
         here = batch.filter(pc.is_in(batch.column(0), pa.array(sorted(missing), pa.int64())))
-        text = here.column(1)
-        text = pc.binary_join(pc.list_slice(text, 0, 1), "") if pa.types.is_list(text.type) else text  # of a group, its first row's
-        beginnings = excerpt(pc.cast(text, pa.string())).to_pylist()
+        beginnings = excerpt(here.column(1)).to_pylist()
         found |= dict(zip(here.column(0).to_pylist(), (b or "" for b in beginnings), strict=True))
         missing -= set(found)
         if not missing:

@@ -32,6 +32,8 @@ def given(before: Lineage, part: int, key: str, where: str) -> tuple[np.ndarray,
     for batch in before.read(part, [key]):
         ids.append(batch.column(ID).to_numpy())
         column = batch.column(key)
+        if wrong := problem(column.type, key):  # grouped rows have a list of them
+            raise OperatorError(f"{where}: {wrong}")
         lengths = pc.if_else(pc.is_null(column), -1, pc.cast(pc.list_value_length(column), pa.int64())).to_numpy()
         if len(set(lengths.tolist())) > 1 or (lengths < 1).any():
             raise OperatorError(f"{where}: column {key!r} must hold a vector of one length in every row; "
@@ -42,9 +44,9 @@ def given(before: Lineage, part: int, key: str, where: str) -> tuple[np.ndarray,
         raise OperatorError(f"{where}: column {key!r} holds vectors of several lengths")
     vectors = np.concatenate(found) if found else np.empty((0, 1), np.float32)
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-    wrong = int((~(np.isfinite(lengths) & (lengths > 0))).sum())
-    if wrong:
-        raise OperatorError(f"{where}: of {len(vectors)} vectors in column {key!r} {wrong} are zero, NaN or infinite")
+    useless = int((~(np.isfinite(lengths) & (lengths > 0))).sum())
+    if useless:
+        raise OperatorError(f"{where}: of {len(vectors)} vectors in column {key!r} {useless} are zero, NaN or infinite")
     unit = (vectors / lengths[:, None]).astype(np.float32)
     array = pa.FixedSizeListArray.from_arrays(pa.array(unit.reshape(-1)), unit.shape[1])
     return np.concatenate([np.empty(0, np.int64), *ids]), array

@@ -80,8 +80,13 @@ class LedgerTask:
         told: dict[str, Any] = {c: rows.column(c) for c in KEY_COLUMNS}
         told |= {f.name: decided.column(f.name) for f in DECISION if f.name != ID}
         told |= {"step": pa.repeat(pa.scalar(self.step, pa.int32()), n), "op": pa.repeat(self.op, n)}
-        told["excerpt"] = excerpt(texts(rows, self.text_key, f"step {self.step} ({self.op})"))
+        told["excerpt"] = excerpt(self._texts(rows))
         return pa.Table.from_pydict(told, schema=ledger.SCHEMA)
+
+    def _texts(self, rows: pa.RecordBatch) -> pa.Array:
+        if self.text_key in rows.schema.names and pa.types.is_list(rows.column(self.text_key).type):  # grouped rows
+            return rows.column(self.text_key)
+        return texts(rows, self.text_key, f"step {self.step} ({self.op})")
 
 
 def read_group(path: Path, group: int) -> pa.Table:

@@ -65,7 +65,7 @@ def pool_of(step: Step, before: Lineage, parts: range) -> Pool:
         here = np.concatenate([b.column(ID).to_numpy() for b in before.read(part, [])] or [np.empty(0, np.int64)])
         ids.append(here)
         for key, found in numbers.items():
-            found.append(part_numbers(before, part, str(columns[key]), here))
+            found.append(_numbers(before, part, str(columns[key]), key, here))
         if "embedding" in op.needs:
             vectors.append(_vectors(before, part, here))
     field = _field(str(step.settings["field_key"]), before, parts) if "field" in op.needs else None
@@ -77,6 +77,13 @@ def pool_of(step: Step, before: Lineage, parts: range) -> Pool:
         np.concatenate([np.empty(0, np.int64), *ids]), np.concatenate(vectors) if vectors else None, field=field, text=words,
         **{k: _all_there(np.concatenate([np.empty(0), *v]), str(columns[k]), k) for k, v in numbers.items()},
     )
+
+
+def _numbers(before: Lineage, part: int, name: str, role: str, ids: np.ndarray) -> np.ndarray:
+    try:
+        return part_numbers(before, part, name, ids)
+    except pa.ArrowNotImplementedError as e:  # grouped rows have a list of them
+        raise ValueError(f"{role}_key {name!r} holds no numbers ({e})") from e
 
 
 def _field(key: str, before: Lineage, parts: range) -> np.ndarray:

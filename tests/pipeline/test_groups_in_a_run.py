@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tamis.pipeline.errors import OperatorError
+from tamis.pipeline.errors import OperatorError, SelectionError
 from tamis.pipeline.ledger import ID, POSITION, SOURCE
 from tamis.pipeline.run import apply, run
 from tamis.pipeline.verify import check
@@ -106,6 +106,26 @@ def test_numbers_of_filters_go_into_the_group_and_can_group(data: Path, tmp_path
     made = go(data, tmp_path / "out", {"text_length_filter": {}}, {"key_value_grouper": {"group_by_keys": ["__dj__stats__.text_len"]}})
     lengths = [{len(t) for t in r["text"]} for r in exported(tmp_path / "out", made)]
     assert all(len(one) == 1 for one in lengths) and len(lengths) == 6
+
+
+@pytest.mark.parametrize("step", [{"random_selector": {"select_num": 1}}, {"topk_specified_field_selector": {"field_key": "lang", "topk": 1}}])
+def test_groups_are_rows_to_choose_from_and_are_quoted_by_their_first(step: dict[str, Any]) -> None:
+    rows = [{"text": t, "lang": lang} for t, lang in zip(["aa", "bb", "cc", "dd"], ["x", "y", "x", "z"], strict=True)]
+    made = apply([{"text_length_filter": {"min_len": 1}}, {"key_value_grouper": {"group_by_keys": ["lang"]}}, step], rows)
+    left = {r["excerpt"]: r["reason"] for r in made.ledger.to_pylist()}
+    (kept,) = made.table.column("text").to_pylist()
+    assert len(made.ledger) == 3 and left.pop("cc") == "grouped" and set(left.values()) == {"not_selected"}
+    assert set(left) == {"aa", "bb", "dd"} - {kept[0]}
+
+
+@pytest.mark.parametrize(("step", "error", "told"), [
+    ({"quality_selector": {"select_num": 1, "quality_key": "n"}}, SelectionError, r"step 2 \(quality_selector\): quality_key 'n' holds no numbers"),
+    ({"text_embedding_mapper": {"vector_key": "v"}}, OperatorError, r"step 2 \(text_embedding_mapper\), part 0: vector_key: column 'v' is list<"),
+])
+def test_what_groups_have_lists_of_is_no_number_and_no_vector(step: dict[str, Any], error: type[Exception], told: str) -> None:
+    rows = [{"text": t, "n": 1, "v": [1.0, 2.0]} for t in ("a", "b")]
+    with pytest.raises(error, match=told):
+        apply(["naive_grouper", step], rows)
 
 
 def test_without_a_key_the_text_itself_groups() -> None:
