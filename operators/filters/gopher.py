@@ -96,6 +96,7 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 @filter(
     "gopher_quality_filter", unit=BROKEN, keep=Range(max=0), rules=QUALITY, stats=names(QUALITY, "gopher_quality_broken"),
+    version=2,
 )
 def gopher_quality(
     text: pa.StringArray, runs: pa.ListArray, *, min_doc_words: int | None = 50, max_doc_words: int | None = 100_000,
@@ -129,7 +130,7 @@ def gopher_quality(
 
 @filter(
     "gopher_repetition_filter", unit=BROKEN, keep=Range(max=0), rules=REPETITION,
-    stats=names(REPETITION, "gopher_repetition_broken"),
+    stats=names(REPETITION, "gopher_repetition_broken"), version=2,
 )
 def gopher_repetition(
     text: pa.StringArray, runs: pa.ListArray, *, min_doc_characters: int | None = 1, max_dup_line_frac: float | None = 0.3,
@@ -169,6 +170,7 @@ def gopher_repetition(
 
 @filter(
     "fineweb_quality_filter", unit=BROKEN, keep=Range(max=0), rules=FINEWEB, stats=names(FINEWEB, "fineweb_quality_broken"),
+    version=2,
 )
 def fineweb_quality(
     text: pa.StringArray, runs: pa.ListArray, *, min_line_punct_ratio: float | None = 0.12,

@@ -39,7 +39,7 @@ def _sentences(text: pa.StringArray) -> np.ndarray:
     return web_lines.count_sentences(*english_runs(starts, data, table, *tables()), rows, marks, len(text))  # type: ignore[no-any-return]
 
 
-@filter("c4_quality_filter", unit=BROKEN, keep=Range(max=0), rules=C4, stats=names(C4, "c4_quality_broken"))
+@filter("c4_quality_filter", unit=BROKEN, keep=Range(max=0), rules=C4, stats=names(C4, "c4_quality_broken"), version=2)
 def c4_quality(
     text: pa.StringArray, *, min_num_sentences: int | None = 5, max_lorem_ipsum: int | None = 0, max_curly_brackets: int | None = 0,
 ) -> pa.StructArray:

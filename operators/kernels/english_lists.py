@@ -16,10 +16,13 @@ _ABBREVIATIONS = (
     "La. Mar. Mass. Mich. Minn. Miss. N.C. N.D. N.H. N.J. N.M. N.Y. Neb. Nebr. Nev. Nov. Oct. Okla. Ore. Pa. S.C. Sep. Sept. Tenn. "
     "Va. Wash. Wis. a.m. Adm. Bros. co. Co. Corp. D.C. Dr. e.g. E.g. E.G. Gen. Gov. i.e. I.e. I.E. Inc. Jr. Ltd. Md. Messrs. Mo. "
     "Mont. Mr. Mrs. Ms. p.m. Ph.D. Prof. Rep. Rev. Sen. St. vs. v.s. a. b. c. d. e. f. g. h. i. j. k. l. m. n. o. p. q. r. s. t. "
-    "u. v. w. x. y. z. C++ and/or w/o ): :) :( :D :P ;) :/ :| :-) ;-) :-( <3"
+    "u. v. w. x. y. z. ä. ö. ü. C++ and/or w/o ): :) :( :D :P ;) :/ :| :-) ;-) :-( <3"
 )
 _UNITS = "km m dm cm mm ha nm yd in ft kg g mg µg t lb oz kmh mph hPa Pa mbar mb MB kb KB gb GB tb TB T G M K"
-_STEMS = "i you he she it we they who what when where why how there that this"
+_LEADING = "' s S d ll re em bout nuff cause cos coz cuz Cause Cos Coz Cuz"  # with an apostrophe before them; 'em
+_TRAILING = "doin goin havin lovin nothin nuthin ol somethin"  # with one behind them
+_STEMS = (
+    "i you he she it we they who what when where why how there that this these those not could might must should would")
 _RUN_TOGETHER = (
     "ai-nt are-nt can-not ca-nt could-nt could-ve dare-nt did-nt does-nt do-nt gon-na got-ta had-nt has-nt have-nt he-d "
     "he-s how-d how-ll how-re how-s how-ve i-d i-m is-nt it-d it-ll i-ve may-nt might-nt might-ve must-nt must-ve need-nt "
@@ -48,9 +51,14 @@ def tables() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray
     ):
         kinds[[*map(ord, characters)]] |= np.uint16(bits)
     kinds.flags.writeable = False
+    both = [w for t in _TRAILING.split() for w in (t, t.capitalize())]
+    whole = [*_ABBREVIATIONS.split(), "‘s", "‘S"]
+    for mark in "'’":
+        whole += [*(mark + w.replace("'", mark) for w in _LEADING.split()), *(w + mark for w in both)]
     stems = [w for stem in _STEMS.split() for w in (stem, stem.capitalize())]
     together = [w for t in _RUN_TOGETHER.split() for w in (t.replace("-", ""), t.replace("-", "").capitalize())]
-    return kinds, _hashes(_ABBREVIATIONS.split()), _hashes(_UNITS.split()), _hashes(stems), _hashes(together)
+    together += [f"{hour}{half}" for hour in range(1, 13) for half in ("am", "pm")]
+    return kinds, _hashes(whole), _hashes(_UNITS.split()), _hashes(stems), _hashes(together)
 
 
 def _hashes(words: list[str]) -> np.ndarray:

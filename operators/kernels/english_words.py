@@ -66,7 +66,7 @@ def _suffix(codes: np.ndarray, start: int, end: int, kinds: np.ndarray, units: n
         return end - dots
     before = kinds[codes[end - 2]] if end - start > 1 else np.uint16(0)
     if kinds[last] & CLOSES:
-        return 1
+        return 2 if last == 0x2026 and end - start > 1 and codes[end - 2] == last else 1
     if (last == 115 or last == 83) and end - start > 2 and (codes[end - 2] == APOSTROPHE or codes[end - 2] == RIGHT_QUOTE):
         return 2
     if last == DOT and end - start > 1:
@@ -151,7 +151,7 @@ def _contraction(codes: np.ndarray, start: int, end: int, stems: np.ndarray, tog
         last, before = codes[end - 1], codes[end - 2]
         if last == 116 and (end - start != 6 or before != 111):  # nt; cannot has its o
             return end - 2
-        if before == 108 or (last == 101 and (before == 114 or before == 118)):
+        if before == 108 or (last == 101 and (before == 114 or before == 118)) or codes[start] < 58:  # ll, re, ve; 5pm
             return end - 2
         return end - 1 if last == 100 or last == 115 or last == 109 else end - 2 if last == 97 else end - 3
     for back in (2, 3):
