@@ -17,6 +17,7 @@ from ..operators.base import Operator
 from . import plan, recipe, resources, steps
 from .batch import Steps
 from .engines.choose import engine_for
+from .errors import RecipeError
 from .execute import Progress, Silent
 from .formats.places import shown_all
 from .plan import Plan, Stage
@@ -111,6 +112,8 @@ def analyze(what: str | Path, folder: Path, text_key: str = "text", progress: Pr
 
 def _rows_only(asked: Recipe) -> tuple[Recipe, list[tuple[str, str]]]:
     """The recipe without its corpus-wide steps."""
+    if table := next((s for s in asked.process if s.kind == "table"), None):
+        raise RecipeError(f"{asked.name}: {table.name} works on a lake of tables, not on rows: tamis lake scan looks at that")
     passed = [(s.name, "it works on the corpus as a whole") for s in asked.process if s.kind not in ("filter", "mapper")]
     passed += [(s.name, "it cuts rows into several") for s in asked.process if getattr(s.op, "many", False)]
     stays = (s for s in asked.process if s.kind in ("filter", "mapper") and not getattr(s.op, "many", False))

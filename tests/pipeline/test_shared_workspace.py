@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tamis.pipeline import plan, recipe
+from tamis.pipeline.analyze import analyze
 from tamis.pipeline.errors import RecipeError, StaleError, TamisError
 from tamis.pipeline.execute import Silent, execute
 from tamis.pipeline.pool import Pool
@@ -165,6 +166,9 @@ def test_a_lake_is_no_run_of_rows(tmp_path: Path) -> None:
         "table_containment_deduplicator"]}))
     with pytest.raises(RecipeError, match="table_containment_deduplicator works on a lake of tables, not on rows"):
         claim(made)
+    (tmp_path / "lake.yaml").write_text(recipe.dump(made.recipe))
+    with pytest.raises(RecipeError, match="works on a lake of tables, not on rows: tamis lake scan"):
+        analyze(tmp_path / "lake.yaml", tmp_path / "an")
     for words, told in (({"process": ["table_containment_deduplicator", "document_deduplicator"]}, "it must be the only step"),
                         ({"process": ["document_deduplicator", "table_containment_deduplicator"]}, "step 2 .*it must be the only step"),
                         ({"dataset_path": [str(tmp_path), "b"]}, "must be one folder"), ({"dataset_path": str(tmp_path / "x")}, "must be one folder")):
