@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tamis.operators.lake.canonical import cells, decimal_text, each_distinct, json_text
 from tamis.operators.lake.leaves import columns, leaves
-from tamis.operators.lake.rebuild import Index, assembled, converted, differing, ordered_take
+from tamis.operators.lake.rebuild import Index, assembled, converted, differing
 from tamis.operators.lake.row_hashes import row_hashes, table_cells
 
 
@@ -181,7 +181,7 @@ def test_rows_of_a_child_are_found_in_its_parent_and_built_again(rows: list[dict
     places = Index(hashed[0]).rows(hashed[1])
     told = [(row["i"], row["p"]) for row in rows]
     assert places.tolist() == [told.index(told[p]) for p in picks], "the first row that is equal"
-    again = assembled(CHILD, ordered_take([parent], places))
+    again = assembled(CHILD, parent.take(pa.array(places)))
     assert differing(child, again) == [] and child.column("p").to_pylist() == again.column("p").to_pylist()
     shown = [r["p"] and {"q": r["p"]["q"], "x": None if r["p"]["x"] is None else str(r["p"]["x"])} for r in (rows[p] for p in picks)]
     assert child.column("p").to_pylist() == shown

@@ -44,6 +44,8 @@ def written(records: list[Any], **dialect: Any) -> bytes:
 def test_what_the_standard_library_writes_is_read_to_the_letter(
     tmp_path_factory: pytest.TempPathFactory, records: list[Any], quoting: Any, end: str, name: str, bom: bool, batch_bytes: int,
 ) -> None:
+    if any("\r" in field for record in records for field in record):
+        quoting = csv.QUOTE_ALL  # the library itself does not always quote these
     data = written(records, delimiter="\t" if name == "x.tsv" else ",", quoting=quoting, lineterminator=end)
     rows = rows_of(tmp_path_factory.mktemp("csv"), name, b"\xef\xbb\xbf" * bom + data, ("a", "b", "c"), batch_bytes=batch_bytes)
     assert [tuple(row[c] for c in "abc") for row in rows] == records
