@@ -126,11 +126,11 @@ def tagged(pool: Pool, budget: float, *, seed: int, field_key: str = "", target_
     assert pool.field is not None
     if len(pool) <= 1 or not field_key:
         return _all(pool)
-    wanted = set(target_tags)
+    wanted = {_plain(tag, "target_tags") for tag in target_tags}
     return _first(pool, [i for i, value in enumerate(pool.field.tolist()) if _plain(value) in wanted])
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, setting: str = "field_key") -> Any:
     if value is not None and not isinstance(value, str | int | float):
-        raise ValueError(f"field_key holds {type(value).__name__}: it must hold text or numbers")
+        raise ValueError(f"{setting} holds {type(value).__name__}: it must hold text or numbers")
     return value

@@ -72,6 +72,16 @@ def test_settings_out_of_their_range(name: str, settings: dict[str, Any], words:
     refused(catalog.by_name(name), pool_of(), words, **settings)
 
 
+@pytest.mark.parametrize(("values", "tags", "words"), [
+    (["a", "b"], [["a"]], "target_tags holds list"), (["a", "b"], [{"a": 1}], "target_tags holds dict"), (["a", ["b"]], ["a"], "field_key holds list"),
+])
+def test_tags_and_values_that_are_neither_text_nor_numbers(values: list[Any], tags: list[Any], words: str) -> None:
+    field = np.empty(2, object)
+    field[:] = values
+    with pytest.raises(ValueError, match=words):
+        catalog.by_name("tags_specified_field_selector").function(Pool(np.arange(2), field=field), 0, seed=0, field_key="f", target_tags=tags)
+
+
 @pytest.mark.parametrize("column", ["embedding", "quality", "cost", "field", "text"])
 def test_a_pool_whose_columns_differ_in_length(column: str) -> None:
     with pytest.raises(ValueError, match=f"{column} has 2 rows, ids has 3"):
