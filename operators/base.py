@@ -1,8 +1,8 @@
 """The shape of an operator: a plain function whose signature is its declaration.
 
 Positional parameters are the columns and features it reads, keyword-only parameters are its settings. A mark
-(`@filter`, `@mapper`, `@feature`, `@deduplicator`, `@trimmer`, `@embedder`) writes an `Operator` record beside the function and
-returns the function itself unchanged: it stays callable in a notebook, in a test, on Spark.
+(`@filter`, `@mapper`, `@feature`, `@deduplicator`, `@trimmer`, `@embedder`, `@scorer`) writes an `Operator` record beside the
+function and returns the function itself unchanged: it stays callable in a notebook, in a test, on Spark.
 
 Features are fixtures: a parameter named after a `@feature` receives that feature of the text, computed once per batch.
 Resources are handed in: a keyword-only parameter that a mark lists in `resources` (a word list, a model) is loaded
@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Kind = Literal["filter", "mapper", "feature", "deduplicator", "trimmer", "embedder", "grouper", "table"]
+Kind = Literal["filter", "mapper", "feature", "deduplicator", "trimmer", "embedder", "scorer", "grouper", "table"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -105,7 +105,7 @@ class Operator:
 
     Attributes:
         name: the recipe's name for it (`alphanumeric_filter`).
-        kind: filter, mapper, feature, deduplicator, trimmer, embedder, grouper or table (of a data lake, not rows).
+        kind: filter, mapper, feature, deduplicator, trimmer, embedder, scorer, grouper or table (of a data lake, not rows).
         function: the marked function itself.
         reads: its positional parameters: columns and features.
         settings: its keyword-only parameters, without resources.
@@ -245,6 +245,18 @@ def trimmer(
 def embedder(name: str, *, resources: Mapping[str, str], version: int = 1) -> Callable[[Function], Function]:
     """Mark a function text -> fixed_size_list<float32>[d] of unit vectors."""
     return _mark("embedder", name, resources, version=version)
+
+
+def scorer(name: str, *, resources: Mapping[str, str], version: int = 1) -> Callable[[Function], Function]:
+    """Mark a function text -> number, larger is better, for which a model is fitted first: a stage of its own.
+
+    The number stays as a column; no row leaves.
+    """
+
+    def write(function: Function) -> Function:
+        return _mark("scorer", name, resources, version=version, stats=(function.__name__,))(function)
+
+    return write
 
 
 def grouper(name: str, *, many: bool = False, version: int = 1) -> Callable[[Function], Function]:

@@ -12,11 +12,11 @@ from .engines.choose import engine_for
 from .errors import StaleError
 from .index import hold
 from .plan import Plan, Stage
-from .stages import dedup, embed, export, group, rows, select, tally, trim
+from .stages import dedup, embed, export, group, rows, score, select, tally, trim
 from .stages.lineage import Lineage
 from .workspace import Place, StageFolder, Workspace, atomically, write_json
 
-MODEL_STAGES = ("embed",)  # what a scheduler may place where the accelerator is
+MODEL_STAGES = ("embed", "score")  # what a scheduler may place where the accelerator is
 
 
 class Progress(Protocol):
@@ -104,8 +104,18 @@ def share(planned: Plan, progress: Progress, index: int, parts: Sequence[int], p
         assert lineage is not None  # the first stage reads
         progress.begin(stage, len(parts))
         folder = workspace.stage(stage.index, stage.kind, stage.fingerprint)
-        done = embed.run(stage, folder, lineage, engine, parts, progress.advance)
+        done = _ask_model(stage, folder, lineage, engine, parts, planned, progress.advance)
     return sum(record["rows_out"] for record in done["records"])
+
+
+def _ask_model(
+    stage: Stage, folder: StageFolder, before: Lineage, engine: Engine, parts: Sequence[int], planned: Plan,
+    told: Callable[[Counts], None],
+) -> dict[str, Any]:
+    """A model stage, or those parts of it."""
+    if stage.kind == "embed":
+        return embed.run(stage, folder, before, engine, parts, told)
+    return score.run(stage, folder, before, engine, parts, told, whole=len(planned.splits), seed=planned.recipe.seed)
 
 
 def _stage(
@@ -149,8 +159,8 @@ def _do(
             done = trim.run(stage, folder, before, engine, parts, told, asked)
         elif stage.kind == "group":
             done = group.run(stage, folder, before, parts, told)
-        elif stage.kind == "embed":
-            done = embed.run(stage, folder, before, engine, parts, told)
+        elif stage.kind in MODEL_STAGES:
+            done = _ask_model(stage, folder, before, engine, parts, planned, told)
         else:
             done = select.run(stage, folder, before, engine, parts, told, asked.seed, asked.name)
     return folder.finish(tally.record(stage, done))
@@ -163,6 +173,8 @@ def after(stage: Stage, folder: StageFolder, before: Lineage | None) -> Lineage:
     assert before is not None
     if stage.kind == "embed":
         return before.after_embedding(folder)
+    if stage.kind == "score":
+        return before.after_scoring(folder, stage.stats)
     if stage.kind == "group":
         return before.after_grouping(folder)
     return before if stage.kind == "export" else before.after_narrow(folder)

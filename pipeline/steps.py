@@ -28,7 +28,6 @@ IGNORED = frozenset((
 ))
 
 _URLS = ("paths", "evaluation", "target_path")  # settings that may be URLs, which may hold passwords
-KEEP_RULES = ("first", "longest", "best", "oldest")
 _RANGE_FLAGS: dict[str, tuple[Any, Any]] = {
     "min_closed_interval": (bool, True), "max_closed_interval": (bool, True), "reversed_range": (bool, False),
 }
@@ -37,6 +36,7 @@ _KEEP: dict[str, tuple[Any, Any]] = {
     "against": (str | None, None), "remember": (bool | str | None, None),  # docs/incremental.md
 }
 EMBEDDING: dict[str, tuple[Any, Any]] = {"vector_key": (str | None, None), "cache": (str | None, None)}  # docs/embedding.md
+SCORING: dict[str, tuple[Any, Any]] = {"factors": (str | None, None)}  # docs/influence.md
 _BUDGET: dict[str, tuple[Any, Any]] = {
     "select_num": (int | None, None), "select_ratio": (float | None, None), "select_tokens": (float | None, None),
     "cost_key": (str | None, None), "quality_key": (str | None, None),
@@ -76,7 +76,7 @@ class Step:
 
     @property
     def kind(self) -> str:
-        """filter, mapper, deduplicator, trimmer, embedder or selector."""
+        """filter, mapper, deduplicator, trimmer, embedder, scorer or selector."""
         return self.op.kind if isinstance(self.op, Operator) else "selector"
 
     @property
@@ -129,6 +129,8 @@ def declared_settings(op: Operator | Selector) -> dict[str, tuple[Any, Any]]:
         wanted |= _KEEP
     if op.kind == "embedder":
         wanted |= EMBEDDING
+    if op.kind == "scorer":
+        wanted |= SCORING
     return wanted
 
 
@@ -217,7 +219,7 @@ def _assemble(number: int, op: Operator | Selector, values: dict[str, Any], text
     if op.unit is not None:
         low, high = (values.get(f"{end}_{op.unit.suffix}", getattr(op.keep, end)) for end in ("min", "max"))
         keep = Range(low, high, values["min_closed_interval"], values["max_closed_interval"], values["reversed_range"])
-    extra = {k: values[k] for k in {"deduplicator": _KEEP, "embedder": EMBEDDING}.get(op.kind, {})}
+    extra = {k: values[k] for k in {"deduplicator": _KEEP, "embedder": EMBEDDING, "scorer": SCORING}.get(op.kind, {})}
     # a deduplicator that reads something else than text says which column that is
     own = op.reads[0] if op.kind == "deduplicator" and op.reads[0] != "text" else text_key
     return Step(number, op, settings, values.get("text_key") or own, keep, extra, op.stats, line)

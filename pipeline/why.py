@@ -101,7 +101,7 @@ def _tell_read(run: Finished, step: Mapping[str, Any], row: int, leaves: Mapping
 
 
 def _tell_mapper(run: Finished, step: Mapping[str, Any], row: int, leaves: Mapping[str, Any] | None) -> Event:
-    verdict, folder = "embedded" if step["kind"] == "embedder" else "mapped", run.stage(step["stage"])
+    verdict, folder = {"embedder": "embedded", "scorer": "scored"}.get(step["kind"], "mapped"), run.stage(step["stage"])
     if folder is None or not step.get("stats"):
         return _verdict(step, leaves, "", verdict=verdict)
     names = [ID, *step["stats"]]

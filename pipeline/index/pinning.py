@@ -57,7 +57,7 @@ def path_of(step: Step) -> str | None:
 
 def told_without(step: Step) -> dict[str, Any]:
     """The step's description without its index: where that lies decides nothing, and what is in it is pinned."""
-    return {k: v for k, v in step.describe().items() if k not in (*KEYS, "cache")}
+    return {k: v for k, v in step.describe().items() if k not in (*KEYS, "cache", "factors")}
 
 
 def problems(step: Step, place: Place, data: Sequence[Path]) -> list[str]:

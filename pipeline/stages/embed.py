@@ -59,7 +59,7 @@ class EmbedTask:
         where, key = f"step {self.step.number} ({self.step.name}), part {part}", self.step.text_key
         if self.step.extra.get("vector_key"):
             return self._take(part, piece, where)
-        ids, whole = _of_part(self.before, part, key, where)
+        ids, whole = of_part(self.before, part, key, where)
         # a piece is a matter of the rows alone, not of batches or workers: so is what shares a pass through the model with what
         here = slice(piece * PIECE, (piece + 1) * PIECE)
         ids, text = ids.slice(here.start, PIECE), whole.slice(here.start, PIECE).combine_chunks()
@@ -98,7 +98,7 @@ class EmbedTask:
 
 
 @functools.lru_cache(maxsize=1)  # the next piece is mostly of the same part
-def _of_part(before: Lineage, part: int, key: str, where: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+def of_part(before: Lineage, part: int, key: str, where: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
     """Ids and texts of the rows of a part that still stand."""
     read = [(batch.column(ID), texts(batch, key, where)) for batch in before.read(part, [key])]
     return pa.chunked_array([i for i, _ in read], pa.int64()), pa.chunked_array([t for _, t in read], pa.string())

@@ -51,6 +51,10 @@ class Lineage:
         """After a stage that wrote vectors."""
         return replace(self, vectors=folder, numbers=(*self.numbers, ("num_embedding_tokens", folder, "vectors")))
 
+    def after_scoring(self, folder: StageFolder, stats: tuple[str, ...]) -> "Lineage":
+        """After a stage that wrote numbers beside the rows."""
+        return replace(self, numbers=(*self.numbers, *((s, folder, "stats") for s in stats)))
+
     def gone(self, part: int) -> np.ndarray:
         """int64[m], sorted: ids of this part's rows that narrow stages have sent away."""
         found = [read(f.file("ledger", part), [ID]).column(ID).to_numpy() for f in self.left]

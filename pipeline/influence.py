@@ -1,0 +1,114 @@
+"""What the influence scorer is made of: a model's folder, reference examples, settings; checked before any data is read."""
+
+import importlib.util
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from ..selectors.influence.ready import InfluenceJob, answers
+from ..selectors.influence.rewards import Example, InfluenceModel, InfluenceSettings
+from . import corpus
+from .errors import RecipeError, did_you_mean
+from .local_models import find_folder
+
+REFERENCE = ("path", "text_key", "prompt_key", "answer_after")
+_LEAST = {"damping": 0.0, "fit_rows": 1, "context": 2, "max_tokens": 2, "batch_tokens": 1}
+_OUTER = ("", "model.", "transformer.")  # weights are saved without the name of what is around them
+
+
+def place(settings: Mapping[str, Any]) -> Path:
+    """The folder of the model. Raises ValueError where it is none, a library is missing, or a setting cannot be."""
+    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("transformers") is None:
+        raise ValueError("influence needs the extra 'influence': pip install 'tamis[influence]'")
+    for name, least in _LEAST.items():
+        value = settings[name]
+        if value is not None and (value <= 0 if name == "damping" else value < least):
+            raise ValueError(f"{name} must be {'above 0' if name == 'damping' else f'{least} or more'}, it is {value:g}")
+    if not 1 <= settings["overlap"] < settings["context"]:
+        raise ValueError(f"overlap must be at least 1 and less than context ({settings['context']}), it is {settings['overlap']}")
+    folder = find_folder(settings["model"], "config.json")
+    if settings["layers"] is not None:
+        _check_layers(folder, settings["layers"])
+    return folder
+
+
+def _check_layers(folder: Path, pattern: str) -> None:
+    try:
+        wanted = re.compile(pattern)
+    except re.error as e:
+        raise ValueError(f"layers {pattern!r} is no pattern: {e}") from e
+    names = list(_weights(folder))
+    if names and not any(wanted.search(outer + name) for name in names for outer in _OUTER):
+        raise ValueError(f"layers {pattern!r} is found in the name of no layer of {folder}; there are: {', '.join(names[:6])} ...")
+
+
+def _weights(folder: Path) -> Iterator[str]:
+    """Names of what has a matrix of weights."""
+    from safetensors import safe_open
+
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "np") as held:
+            names = held.keys()
+            matrices = (n for n in names if n.endswith(".weight") and len(held.get_slice(n).get_shape()) == 2)
+            yield from (n.removesuffix(".weight") for n in matrices)
+
+
+def options(settings: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """Those of the step's settings that the model is loaded with."""
+    known = {f.name for f in fields(InfluenceSettings)} | {"answer_after"}
+    return tuple(sorted((k, v) for k, v in settings.items() if k in known))
+
+
+def job(path: str, sha256: str, given: Mapping[str, Any]) -> InfluenceJob:
+    """The model, loaded. Raises ValueError where it cannot be."""
+    told = dict(given)
+    after = told.pop("answer_after")
+    return InfluenceJob(InfluenceModel(path, InfluenceSettings(**told), identity=sha256), after)
+
+
+def reference_place(reference: Mapping[str, Any]) -> tuple[Path, tuple[tuple[str, Any], ...]]:
+    """Where the reference examples lie, and how they are read. Raises ValueError where nothing lies there, or other columns."""
+    for key, value in reference.items():
+        if key not in REFERENCE:
+            takes = did_you_mean(str(key), REFERENCE) or f" It has: {', '.join(REFERENCE)}."
+            raise ValueError(f"reference: unknown key {key!r}.{takes}")
+        if not isinstance(value, str) or not value:
+            raise ValueError(f"reference: {key} must be text, not {value!r}")
+    if "path" not in reference:
+        raise ValueError("reference: path must be given: the file or folder with the examples that the model shall get better at")
+    path = Path(reference["path"]).expanduser()
+    if not path.exists():
+        raise ValueError(f"reference: {reference['path']!r}: nothing lies there")
+    told = {"text_key": "text", **{k: v for k, v in reference.items() if k != "path"}}
+    sources = corpus.discover(str(path), base=Path.cwd())
+    if not sources:
+        raise ValueError(f"reference: {reference['path']!r} holds no data")
+    try:
+        corpus.peek_schema(sources, tuple(told[k] for k in ("text_key", "prompt_key") if k in told))
+    except RecipeError as e:
+        raise ValueError(f"reference: {str(e).replace('text_keys', 'text_key')}") from e
+    return path, tuple(sorted(told.items()))
+
+
+def examples(path: str, given: Mapping[str, str]) -> list[Example]:
+    """The reference texts, each with the first of its characters that counts; those that are null or empty are left out.
+
+    Raises ValueError where none is left.
+    """
+    keys = [given["text_key"], *([given["prompt_key"]] if "prompt_key" in given else [])]
+    found: list[Example] = []
+    for split in corpus.cut(corpus.discover(path, base=Path.cwd())):
+        for batch in corpus.read(split, text_keys=tuple(keys), batch_rows=8192, batch_bytes=1 << 24, tolerate=False):
+            columns = [batch.column(key).to_pylist() for key in keys]
+            found += _told(columns[0], columns[1] if len(keys) > 1 else None, given.get("answer_after"))
+    if not found:
+        raise ValueError(f"no example has a text in {given['text_key']!r}")
+    return found
+
+
+def _told(texts: Sequence[str | None], prompts: Sequence[str | None] | None, after: str | None) -> list[Example]:
+    given = [f"{prompt}\n" if prompt else "" for prompt in prompts] if prompts is not None else [""] * len(texts)
+    counted = zip(given, answers(texts, after), strict=True)
+    return [(before + text, len(before) + start) for before, (text, start) in counted if text]

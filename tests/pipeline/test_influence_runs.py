@@ -1,0 +1,193 @@
+"""The influence scorer in a recipe: a stage of its own, by pieces, resumed after a kill, its mistakes told before data is read."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+from tiny_causal import COOKING, SAILING, make
+
+from tamis.pipeline import execute, plan, recipe, resources
+from tamis.pipeline.errors import OperatorError, RecipeError, StaleError
+from tamis.pipeline.ledger import ID
+from tamis.pipeline.run import apply, run
+from tamis.pipeline.stages import score
+from tamis.pipeline.why import story
+from tamis.selectors.influence.rewards import InfluenceModel
+
+TEXTS = [f"{text}, {n}" for n in range(3) for pair in zip(COOKING, SAILING, strict=True) for text in pair]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    """A model, 48 rows in three files, two of them without text, and a reference set about food."""
+    folder = tmp_path_factory.mktemp("influence")
+    make(folder / "model", "llama", steps=60)
+    (folder / "data").mkdir()
+    for i in range(3):
+        lines = [{"text": t, "about": "food" if t.split(",")[0] in COOKING else "sea"} for t in TEXTS[i::3]]
+        lines += [{"text": "", "about": "nothing"}] if i else []
+        (folder / "data" / f"{i}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in lines))
+    examples = [{"question": "how do I cook rice", "answer": "boil the rice in hot salted water"}, {"question": "", "answer": "bake the soup"}]
+    (folder / "examples.jsonl").write_text("".join(json.dumps(e) + "\n" for e in examples))
+    return folder
+
+
+def words(world: Path, out: Path, *steps, **settings) -> dict:
+    step = {"model": str(world / "model"), "reference": {"path": str(world / "examples.jsonl"), "text_key": "answer", "prompt_key": "question"},
+            "layers": "mlp", "fit_rows": 20, "context": 32, "overlap": 2, "batch_tokens": 256, **settings}
+    return {"dataset_path": str(world / "data"), "export_path": str(out), "np": 1, "keep_stats_in_res_ds": True, "export_type": "jsonl",
+            "process": [{"influence_scorer": step}, *steps]}
+
+
+def numbers(out: Path) -> bytes:
+    """All that the stage has written of rows, byte by byte."""
+    return b"".join(f.read_bytes() for f in sorted(out.glob("work/*-score-*/stats/*.parquet")))
+
+
+def rewards(out: Path) -> dict[int, float]:
+    tables = [pq.read_table(f) for f in sorted(out.glob("work/*-score-*/stats/*.parquet"))]
+    return {i: r for t in tables for i, r in zip(t[ID].to_pylist(), t["influence_reward"].to_pylist(), strict=True)}
+
+
+def exported(out: Path) -> list[dict]:
+    return [json.loads(line) for f in (out / "data").glob("*.jsonl") for line in f.open()]
+
+
+@pytest.fixture(scope="module")
+def done(world):
+    """A whole run that selects half of the rows by their reward."""
+    score.PIECE, before = 7, score.PIECE
+    told = run(words(world, world / "out", {"quality_selector": {"select_num": 24, "quality_key": "influence_reward"}}))
+    score.PIECE = before
+    return told
+
+
+def test_rewards_are_a_column_that_a_selector_chooses_by(world, done):
+    rows = exported(world / "out")
+    assert len(rows) == 24 and sum(r["about"] == "food" for r in rows) >= 17, "of 24 and 24; the reference is about food"
+    found = np.array(sorted(rewards(world / "out").values()))
+    kept = sorted(r["__dj__stats__"]["influence_reward"] for r in rows)
+    assert np.allclose(kept, found[-24:]) and kept[-1] > 0 > found[0] and (found == 0).sum() == 2
+    facts = next(s["facts"] for s in done["steps"] if s["op"] == "influence_scorer")
+    assert (facts["layers"], facts["examples"], facts["fitted_rows"]) == (6, 2, 20) and facts["fitted_tokens"] > 50
+    assert {m["kind"] for m in done["models"]} == {"influence", "reference"}
+    event = next(e for e in story(world / "out", f"{min(rewards(world / 'out')) % 2**64:016x}").events if e.op == "influence_scorer")
+    assert event.verdict in ("scored", "left") and "influence_reward" in event.told
+
+
+def test_rewards_are_those_of_the_leaf(world, done):
+    """Fitted on the rows that the step says, asked one by one."""
+    planned = plan.make(recipe.load(words(world, world / "other")))
+    loaded = resources.load(planned.stages[1].pins[0])
+    assert loaded["examples"] == [("how do I cook rice\nboil the rice in hot salted water", 19), ("bake the soup", 0)]
+    ready = loaded["scorer"].ready(next((world / "out").glob("work/*-score-*")) / "fit", loaded["examples"])
+    told = {t: ready.rewards([t], loaded["examples"])[0] for t in TEXTS[:6]}
+    rows = {r["text"]: r["__dj__stats__"]["influence_reward"] for r in exported(world / "out")}
+    met = [t for t in told if t in rows]
+    assert met and all(told[t] == pytest.approx(rows[t], rel=1e-4) for t in met)
+
+
+KILLED = """
+import os, signal, sys
+import torch
+torch.set_num_threads(1)
+from tamis.pipeline.run import run
+from tamis.pipeline.stages import score
+score.PIECE, do, met = 7, score.ScoreTask._do, []
+def dies(self, part, piece):
+    if len(met) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    met.append(piece)
+    return do(self, part, piece)
+score.ScoreTask._do = dies
+import json
+run(json.loads(sys.argv[1]))
+"""
+
+
+def test_a_run_killed_between_pieces_goes_on_to_the_same_bytes(world, done, tmp_path, monkeypatch):
+    asked = words(world, tmp_path / "out")
+    died = subprocess.run([sys.executable, "-c", KILLED, json.dumps(asked)], capture_output=True, text=True, check=False)
+    assert died.returncode == -9, died.stderr
+    assert len(list((tmp_path / "out").glob("work/*-score-*/pieces/*.parquet"))) == 3
+    fitted, asked_about, do = [], [], InfluenceModel.rewards
+    monkeypatch.setattr(score, "PIECE", 7)
+    monkeypatch.setattr(InfluenceModel, "factors", lambda *a: fitted.append(1))
+    monkeypatch.setattr(InfluenceModel, "rewards", lambda self, texts, query: asked_about.extend(texts) or do(self, texts, query))
+    run(asked)
+    assert numbers(tmp_path / "out") == numbers(world / "out") and numbers(tmp_path / "out")
+    assert not fitted and len(asked_about) == 50 - 16, "the first part is done"
+    assert not list((tmp_path / "out").glob("work/*-score-*/pieces/*.parquet"))
+
+
+def test_jobs_that_share_the_stage_fit_once_and_come_to_the_same(world, done, tmp_path, monkeypatch):
+    assert "score" in execute.MODEL_STAGES
+    planned, fitted, factors = plan.make(recipe.load(words(world, tmp_path / "out"))), [], InfluenceModel.factors
+    monkeypatch.setattr(score, "PIECE", 7)
+    monkeypatch.setattr(InfluenceModel, "factors", lambda *a: fitted.append(1) or factors(*a))
+    execute.execute(planned, execute.Silent(), upto=1)
+    parts = len(planned.splits)
+    counts = [execute.share(planned, execute.Silent(), 2, [part]) for part in range(parts)]
+    assert sum(counts) == 50 and len(fitted) == 1
+    execute.execute(planned, execute.Silent())
+    assert numbers(tmp_path / "out") == numbers(world / "out")
+
+
+def test_kept_factors_serve_another_reference_set_and_no_other_rows(world, tmp_path, monkeypatch):
+    fitted, factors = [], InfluenceModel.factors
+    monkeypatch.setattr(InfluenceModel, "factors", lambda *a: fitted.append(1) or factors(*a))
+    given = words(world, tmp_path / "a", factors=str(tmp_path / "kept"))
+    run(given)
+    (tmp_path / "sea.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in SAILING[:3]))
+    run(words(world, tmp_path / "b", factors=str(tmp_path / "kept"), reference={"path": str(tmp_path / "sea.jsonl")}))
+    assert len(fitted) == 1
+    food, sea = (rewards(tmp_path / k) for k in "ab")
+    assert set(food) == set(sea) and np.corrcoef([food[i] for i in food], [sea[i] for i in food])[0, 1] < 0
+    with pytest.raises(StaleError, match=r"made with other arguments: .*name another folder in factors"):
+        run(words(world, tmp_path / "c", factors=str(tmp_path / "kept"), fit_rows=10))
+    plain = plan.make(recipe.load(words(world, tmp_path / "a")))
+    assert plain.stages[1].fingerprint == plan.make(recipe.load(given)).stages[1].fingerprint, "where factors lie decides nothing"
+
+
+def test_nothing_to_score_and_nothing_that_counts(world):
+    step = words(world, Path("x"), fit_rows=5)["process"]
+    assert apply([{"text_length_filter": {"min_len": 1000}}, *step], [{"text": "a"}]).table.num_rows == 0
+    with pytest.raises(OperatorError, match=r"step 1 \(influence_scorer\).*nothing to be fitted on: no token counts"):
+        apply(step, [{"text": ""}])
+
+
+MISTAKES = [
+    ({"model": "nowhere/at/all"}, "model 'nowhere/at/all' is not on this machine"),
+    ({"layers": "conv9"}, "layers 'conv9' is found in the name of no layer"),
+    ({"layers": "("}, r"layers '\(' is no pattern"),
+    ({"damping": 0.0}, "damping must be above 0, it is 0"),
+    ({"fit_rows": 0}, "fit_rows must be 1 or more, it is 0"),
+    ({"overlap": 32}, r"overlap must be at least 1 and less than context \(32\), it is 32"),
+    ({"reference": {}}, "reference: path must be given"),
+    ({"reference": {"path": "nothing.jsonl"}}, "reference: 'nothing.jsonl': nothing lies there"),
+    ({"reference": {"path": "EXAMPLES"}}, "reference: examples.jsonl has columns question, answer; text_key asks for 'text'"),
+    ({"reference": {"path": "EXAMPLES", "text_kee": "answer"}}, r"unknown key 'text_kee'. Did you mean 'text_key'"),
+    ({"reference": {"path": "EXAMPLES", "text_key": 3}}, "text_key must be text, not 3"),
+    ({"curvature": "hessian"}, "curvature must be one of ekfac, kfac, diagonal, identity"),
+]
+
+
+@pytest.mark.parametrize(("settings", "said"), MISTAKES, ids=lambda x: str(x)[:30])
+def test_mistakes_are_told_before_data_is_read(world, tmp_path, settings, said):
+    settings = json.loads(json.dumps(settings).replace("EXAMPLES", str(world / "examples.jsonl")))
+    with pytest.raises(RecipeError, match=said):
+        plan.make(recipe.load(words(world, tmp_path / "out", **settings)))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_reference_without_text_is_told(world, tmp_path):
+    (tmp_path / "none.jsonl").write_text('{"text": ""}\n{"text": null}\n')
+    with pytest.raises(RecipeError, match=r"no example has a text in 'text'"):
+        run(words(world, tmp_path / "out", reference={"path": str(tmp_path / "none.jsonl")}))
