@@ -32,7 +32,7 @@ def arrive(home: Path, name: str, texts: list[str]) -> None:
 DAYS = st.lists(st.dictionaries(st.sampled_from(["a", "b", "c"]), st.lists(st.sampled_from("uvwxyz"), max_size=4), max_size=3), min_size=1, max_size=4)
 
 
-@settings(max_examples=5)
+@settings(max_examples=4)
 @given(DAYS)
 def test_every_text_stays_once_however_the_days_bring_it(tmp_path_factory: pytest.TempPathFactory, days: list[dict[str, list[str]]]) -> None:
     """Files of new names each day: what the pool keeps, day by day, is what a set would."""
