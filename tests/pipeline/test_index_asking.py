@@ -49,8 +49,10 @@ def test_settings_other_than_the_indexs_are_named(made: Path) -> None:
 
 def test_another_version_of_the_operator_is_refused(made: Path) -> None:
     path = made / "index" / "manifest.json"
-    path.write_text(path.read_text().replace('"version": 1', '"version": 0'))
-    refused(made, "version is 0 in the index, 1 in the step", against=str(made / "index"))
+    told = json.loads(path.read_text())
+    now, told["made"]["version"] = told["made"]["version"], 0
+    path.write_text(json.dumps(told))
+    refused(made, f"version is 0 in the index, {now} in the step", against=str(made / "index"))
 
 
 def test_against_nothing_is_an_error_that_says_how_to_begin(made: Path) -> None:
