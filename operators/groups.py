@@ -4,13 +4,13 @@ A group has the name (id, source, position) of its first row; the others leave f
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from .base import grouper
+from .filters.fields import field
 
 Grouping = Callable[..., pa.Int64Array]
 
@@ -25,7 +25,7 @@ def by_keys(rows: pa.StructArray, *, group_by_keys: list[str] | None = None) -> 
     >>> by_keys(pa.array([{"a": 1}, {"a": 2}, {"a": 1}]), group_by_keys=["a"]).to_pylist()
     [0, 1, 0]
     """
-    columns = [_values(rows, key) for key in group_by_keys or ()]
+    columns = [field(rows, key).to_pylist() for key in group_by_keys or ()]
     known: dict[str, int] = {}
     return pa.array([known.setdefault(repr(values), len(known)) for values in zip(*columns, strict=True)], pa.int64())
 
@@ -52,28 +52,17 @@ def ungrouped(rows: pa.StructArray, *, batch_meta_export_path: str | None = None
     [2]
     """
     counts: np.ndarray | None = None
-    for field in rows.type:
-        if field.name == BATCH_META:
+    for column in rows.type:
+        if column.name == BATCH_META:
             continue
-        if not pa.types.is_list(field.type):
-            raise ValueError(f"column {field.name!r} is {field.type}, not a list: only grouped rows can be taken apart")
-        lengths = pc.fill_null(pc.list_value_length(pc.struct_field(rows, [field.name])), 0).to_numpy().astype(np.int64)
+        if not pa.types.is_list(column.type):
+            raise ValueError(f"column {column.name!r} is {column.type}, not a list: only grouped rows can be taken apart")
+        lengths = pc.fill_null(pc.list_value_length(pc.struct_field(rows, [column.name])), 0).to_numpy().astype(np.int64)
         if counts is not None and (lengths != counts).any():
-            raise ValueError(f"the lists of a row differ in length: {field.name!r} has {lengths[lengths != counts][0]}, others "
+            raise ValueError(f"the lists of a row differ in length: {column.name!r} has {lengths[lengths != counts][0]}, others "
                              f"{counts[lengths != counts][0]} elements")
         counts = lengths
     return pa.array(np.ones(len(rows), np.int64) if counts is None else counts)
 
 
 BATCH_META = "__dj__batch_meta__"
-
-
-def _values(rows: pa.StructArray, key: str) -> list[Any]:
-    """What the column or field holds; None where it is not there."""
-    for at in (key, key.partition(".")[0]):
-        if any(f.name == at for f in rows.type):
-            inner, rest = pc.struct_field(rows, [at]), key[len(at) + 1 :]
-            if not rest:
-                return list(inner.to_pylist())
-            return _values(inner, rest) if pa.types.is_struct(inner.type) else [None] * len(rows)
-    return [None] * len(rows)

@@ -5,16 +5,9 @@ from typing import Protocol
 import pyarrow as pa
 
 from ..base import Range, Unit, filter
+from .words import Pieces
 
 PERPLEXITY = Unit("perplexity", "ppl", 0.0)
-
-
-class Pieces(Protocol):
-    """What cuts text into word pieces."""
-
-    def pieces(self, text: str) -> list[str]:
-        """The pieces, as the language model knows them."""
-        ...
 
 
 class Model(Protocol):

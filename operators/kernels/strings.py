@@ -70,15 +70,13 @@ def strings(offsets: np.ndarray, data: np.ndarray, *, like: pa.StringArray) -> p
     return pa.Array.from_buffers(like.type, len(like), buffers, null_count=like.null_count)
 
 
-def rewrite(text: pa.StringArray, rows: np.ndarray, change: Callable[[str], str]) -> pa.StringArray:
+def rewrite(text: pa.StringArray, rows: np.ndarray | pa.BooleanArray, change: Callable[[str], str]) -> pa.StringArray:
     """`text` with `change` applied to the rows that `rows` (bool[n]) marks; the others never become Python objects.
 
     Null: null. Cost: one Python call per marked row, and a copy of the column where any row was marked.
     """
-    mask = nulls(text)
-    rows = rows if mask is None else rows & ~mask
-    if not rows.any():
+    chosen = pc.and_(pc.fill_null(pa.array(rows, pa.bool_()), False), pc.is_valid(text))
+    if not chosen.true_count:
         return text
-    chosen = pa.array(rows)
     changed = pa.array([change(row) for row in text.filter(chosen).to_pylist()], text.type)
     return pc.replace_with_mask(text, chosen, changed)

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 import regex
 
 from ..base import mapper
-from .rewriting import rewrite, substitute
+from ..kernels.strings import rewrite
+from .rewriting import substitute
 
 _HEADING = regex.compile(r"\\(?:chapter|part|section|subsection|subsubsection|paragraph|subparagraph)\b\*?")
 _ENDING = r"\\(appendix|begin\{references\}|begin\{REFERENCES\}|begin\{thebibliography\}|bibliography\{)"

@@ -34,7 +34,7 @@ def html_text(text: pa.StringArray) -> pa.StringArray:
         return str(LexborHTMLParser(row).text())
 
     marked = pc.fill_null(pc.match_substring_regex(text, "[<&\r\\x00]"), False)
-    return rewrite(pc.if_else(marked, text, pc.utf8_ltrim(text, _BLANKS)), marked.to_numpy(zero_copy_only=False), parse)
+    return rewrite(pc.if_else(marked, text, pc.utf8_ltrim(text, _BLANKS)), marked, parse)
 
 
 @mapper("extract_tables_from_html_mapper")

@@ -4,7 +4,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..base import mapper
-from .rewriting import compiled, replace, rewrite, substitute
+from ..kernels.strings import rewrite
+from .rewriting import compiled, replace, substitute
 
 # Data-Juicer's: octets from 0 to 255 without word borders, or all eight groups of an IPv6 address.
 IP = (

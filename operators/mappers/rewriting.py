@@ -1,4 +1,4 @@
-"""Rewriting the few rows that need it: the others never become Python objects."""
+"""Replacing what a pattern finds, in the few rows that need it: the others never become Python objects."""
 
 import functools
 from collections.abc import Callable
@@ -7,16 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import regex
 
+from ..kernels.strings import rewrite
+
 # A pattern with nested repetition can take exponential time on a hostile row: better a row that is named than a night lost.
 SECONDS = 20.0
 SHORT = 20_000  # code points: the square of it is a fraction of a second
-
-
-def rewrite(text: pa.StringArray, needs_it: pa.BooleanArray, function: Callable[[str], str]) -> pa.StringArray:
-    """`text` with `function` applied to the rows where `needs_it`; nulls stay."""
-    needs_it = pc.fill_null(needs_it, False)
-    rewritten = [function(t) for t in text.filter(needs_it).to_pylist()]
-    return pc.replace_with_mask(text, needs_it, pa.array(rewritten, text.type)) if rewritten else text
 
 
 def replace(text: pa.StringArray, pattern: str, repl: str, candidates: pa.BooleanArray) -> pa.StringArray:

@@ -31,8 +31,7 @@ def segmented(text: pa.StringArray, *, lang: Literal["zh", "ja", "th"] = "zh", f
     ['no such letters', None]
     """
     cut, stretch = _CUTTERS[lang](), _stretch(lang)
-    marked = pc.fill_null(pc.match_substring_regex(text, _HINTS[lang]), False)
-    answer = rewrite(text, marked.to_numpy(zero_copy_only=False), lambda row: _spaced(row, stretch, cut))
+    answer = rewrite(text, pc.match_substring_regex(text, _HINTS[lang]), lambda row: _spaced(row, stretch, cut))
     return answer if field_name is None else pa.StructArray.from_arrays([answer], names=[field_name], mask=pc.is_null(text))
 
 

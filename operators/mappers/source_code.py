@@ -5,7 +5,7 @@ import pyarrow.compute as pc
 import regex
 
 from ..base import mapper
-from .rewriting import rewrite
+from ..kernels.strings import rewrite
 
 _MARKS = ("//", "#", "--")
 _COPYRIGHT = regex.compile("copyright", regex.IGNORECASE)

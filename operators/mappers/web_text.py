@@ -27,8 +27,7 @@ def main_text(
     if library == "trafilatura" and not main_content:
         raise ValueError("library: trafilatura finds main content only; main_content: false needs library: resiliparse")
     extract = _trafilatura(comments, links) if library == "trafilatura" else _resiliparse(main_content, comments, links)
-    marked = pc.fill_null(pc.match_substring_regex(text, "<[A-Za-z!/?]"), False)
-    return rewrite(text, marked.to_numpy(zero_copy_only=False), extract)
+    return rewrite(text, pc.match_substring_regex(text, "<[A-Za-z!/?]"), extract)
 
 
 def _resiliparse(main_content: bool, comments: bool, links: bool) -> Callable[[str], str]:
