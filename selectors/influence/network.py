@@ -51,7 +51,7 @@ class Network:
 
         self.model.requires_grad_(False)
         for batch in batches:
-            with _Hooks(self.model, self.blocks, lambda *told, b=batch: consumer.take(b, *told)) as hooks, torch.enable_grad():
+            with _Hooks(self.model, self.blocks, batch, consumer) as hooks, torch.enable_grad():
                 logits = self.forward(batch.inputs)
                 logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
                 targets = batch.targets if labels == "data" else sampled(logits.detach(), batch.keys, seed)
@@ -85,10 +85,10 @@ def sampled(logits: "torch.Tensor", keys: np.ndarray, seed: int) -> "torch.Tenso
 
 
 class _Hooks:
-    """Puts hooks on the layers, and puts together what they tell of each block."""
+    """Puts hooks on the layers for one batch, and puts together what they tell of each block."""
 
-    def __init__(self, model: "torch.nn.Module", blocks: Sequence[Block], told: Callable[..., None]) -> None:
-        self._model, self._told = model, told
+    def __init__(self, model: "torch.nn.Module", blocks: Sequence[Block], batch: Batch, consumer: Consumer) -> None:
+        self._model, self._batch, self._consumer = model, batch, consumer
         self._home = {layer: block for block in blocks for layer in block.layers}
         self._waiting: dict[str, dict[str, Any]] = {}
         self._hooks: list[Any] = []
@@ -121,6 +121,8 @@ class _Hooks:
         import torch
 
         block = self._home[name]
+        if len(a) != len(self._batch.rows):  # a mixture of experts deals tokens out, whosever they are
+            raise ValueError(f"layer {name} is given tokens of all rows together: leave it out")
         parts = self._waiting.setdefault(block.name, {})
         parts[name] = d.detach()
         if len(parts) < len(block.layers):
@@ -130,7 +132,7 @@ class _Hooks:
         if module.bias is not None:
             a = torch.cat([a, torch.ones_like(a[..., :1])], dim=-1)
         self._missing.discard(block.name)
-        self._told(block, _by_row(a), _by_row(d))
+        self._consumer.take(self._batch, block, _by_row(a), _by_row(d))
 
 
 def _by_row(x: "torch.Tensor") -> "torch.Tensor":

@@ -239,3 +239,9 @@ def test_layers_that_cannot_be_told_apart_are_refused():
     batch = type(batch)(x, batch.targets[:, :1], batch.counts[:, :1], batch.real[:, :1], batch.rows, batch.keys, batch.weights)
     with pytest.raises(ValueError, match="layer dead has no gradient"):
         network.walk([batch], Mean())
+    experts = torch.nn.Sequential(torch.nn.Flatten(0, 1), torch.nn.Linear(3, 2), torch.nn.Unflatten(0, (2, 5)))
+    wide = batches(windows([Document(np.zeros(6, np.int64), np.ones(6, bool))] * 2, 6), 100, most=5)
+    (batch,) = (type(b)(torch.zeros((2, 5, 3)), b.targets, b.counts, b.real, b.rows, b.keys, b.weights) for b in wide)
+    network = Network(experts, experts, blocks_of(experts, lambda: experts(batch.inputs), ["1"]))
+    with pytest.raises(ValueError, match="layer 1 is given tokens of all rows together"):
+        network.walk([batch], Mean())

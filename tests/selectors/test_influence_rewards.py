@@ -150,6 +150,9 @@ def test_a_job_is_fitted_once_and_taken_up(model, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="it has not been fitted"):
         job.ready(tmp_path / "nowhere", REFERENCE)
     assert digest(REFERENCE) != digest(REFERENCE[::-1])
+    plain = InfluenceJob(as_model(model, curvature="identity"))
+    assert plain.fit(tmp_path / "plain", TEXTS, range(len(TEXTS)), REFERENCE)["fitted_tokens"] == 0
+    assert np.allclose(plain.ready(tmp_path / "plain", REFERENCE).rewards(TEXTS, REFERENCE), plain.rewards(TEXTS, REFERENCE), rtol=1e-5)
 
 
 def test_the_operator_is_a_plain_function(model):
