@@ -1,6 +1,7 @@
 """An index after any history of batches, merges and compactions answers as a list of documents would; how it is refused, and shown."""
 
 import json
+import shutil
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -108,14 +109,20 @@ def test_what_an_index_is_made_with_is_told_apart_in_words(other: Made, told: li
     assert MADE.differences(other) == told
 
 
-@pytest.fixture
-def made(tmp_path: Path) -> Path:
-    """`index` of day0 by the run `out0`, data of two more days."""
-    texts = corpus(17, 60)
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`index` of day0, data of two more days."""
+    folder, texts = tmp_path_factory.mktemp("begun"), corpus(17, 60)
     for day in range(3):
-        write(tmp_path / f"day{day}.jsonl", texts[20 * day : 20 * day + 20], 20 * day)
-    dedup(tmp_path / "day0.jsonl", tmp_path / "out0", remember=str(tmp_path / "index"), **SIMILAR)
-    return tmp_path
+        write(folder / f"day{day}.jsonl", texts[20 * day : 20 * day + 20], 20 * day)
+    dedup(folder / "day0.jsonl", folder / "out0", remember=str(folder / "index"), **SIMILAR)
+    return folder
+
+
+@pytest.fixture
+def made(begun: Path, tmp_path: Path) -> Path:
+    """A copy of it that may come to harm."""
+    return shutil.copytree(begun, tmp_path / "made", ignore=shutil.ignore_patterns("out0"))
 
 
 def asked(folder: Path, day: int, **how: Any) -> dict[str, Any]:
