@@ -75,8 +75,7 @@ def execute(planned: Plan, progress: Progress, upto: int | None = None, patience
         told = manifest.build(planned, records, timing)
         if remembered:
             told["remembered"] = remembered
-        if planned.recipe.tracer.number:
-            tracer.write(planned, done, place.run / "trace")
+        tracer.write(planned, done if planned.recipe.tracer.number else (), place.run / "trace")
         atomically(place.run / "recipe.yaml", lambda tmp: tmp.write_text(recipe.dump(planned.recipe, public=True), "utf-8"))
         atomically(place.run / "report.html", lambda tmp: tmp.write_text(report.html(told, planned, folders), "utf-8"))
         write_json(place.run / "manifest.json", told)

@@ -38,7 +38,7 @@ def write(planned: Plan, done: Done, folder: Path) -> None:
         elif stage.kind == "dedup" and wanted and before is not None:
             name = f"duplicate-{stage.steps[0].name}"
             found.setdefault(name, []).extend(_pairs(stage.steps[0], place, before, len(planned.splits), asked.number))
-    for old in folder.glob("*.jsonl"):
+    for old in (*folder.glob("sample_trace-*.jsonl"), *folder.glob("duplicate-*.jsonl")):
         old.unlink()
     for name, entries in found.items():
         text = "".join(json.dumps(e, ensure_ascii=False, default=str) + "\n" for e in entries[: asked.number])

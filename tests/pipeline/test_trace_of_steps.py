@@ -63,7 +63,9 @@ def test_rows_that_a_mapper_makes_are_shown_as_they_are(tmp_path: Path) -> None:
 
 def test_a_trace_of_another_run_is_not_left_behind(tmp_path: Path) -> None:
     traced(tmp_path, [{"text_length_filter": {"min_len": 16}}, "whitespace_normalization_mapper"])
-    assert traced(tmp_path, ["fix_unicode_mapper"]) == {"sample_trace-fix_unicode_mapper": []}
+    (tmp_path / "out/trace/mine.jsonl").write_text("{}\n")
+    assert traced(tmp_path, ["fix_unicode_mapper"]) == {"sample_trace-fix_unicode_mapper": [], "mine": [{}]}
+    assert traced(tmp_path, ["fix_unicode_mapper"], open_tracer=False) == {"mine": [{}]}, "nor where none is asked for now"
 
 
 def test_a_step_that_does_nothing_is_left_at_that_after_many_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
