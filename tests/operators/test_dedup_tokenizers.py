@@ -288,3 +288,13 @@ def test_the_plan_says_what_is_wrong(how: dict[str, Any], message: str) -> None:
     pytest.importorskip("sentencepiece"), pytest.importorskip("tokenizers")
     with pytest.raises(RecipeError, match=rf"step 1 \(document_minhash_deduplicator\).*{message}"):
         apply([{"document_minhash_deduplicator": how}], [{"text": "a"}])
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=14), min_size=2, max_size=5), st.integers(1, 4))
+@settings(max_examples=60)
+def test_numbers_of_a_users_own_tokenizer_are_tokens(rows: list[list[int]], window: int) -> None:
+    """As docs/deduplication.md has it: a blank between, `space`, no lower case; one row less than a window is one shingle."""
+    text = pa.array([" ".join(map(str, row)) for row in rows])
+    sets = shingle_sets(text, tokenization="space", lowercase=False, window_size=window)
+    grams = [{tuple(row[i : i + window]) for i in range(max(1, len(row) - window + 1))} if row else set() for row in rows]
+    equal_likeness(sets, grams)
