@@ -34,7 +34,7 @@ def grown(folder: Path, manifest: Manifest | None, keys: list[list[int]], sets: 
     return commit(folder / "index", keys, sets, manifest)  # type: ignore[arg-type]
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(DEEDS)
 def test_any_history_answers_as_a_list_would(tmp_path_factory: pytest.TempPathFactory, deeds: list[Any]) -> None:
     folder, known, starts = tmp_path_factory.mktemp("history"), list[tuple[list[int], list[int]]](), list[int]()
