@@ -82,13 +82,12 @@ def reference_place(reference: Mapping[str, Any]) -> tuple[Path, tuple[tuple[str
     if not path.exists():
         raise ValueError(f"reference: {reference['path']!r}: nothing lies there")
     told = {"text_key": "text", **{k: v for k, v in reference.items() if k != "path"}}
-    sources = corpus.discover(str(path), base=Path.cwd())
-    if not sources:
-        raise ValueError(f"reference: {reference['path']!r} holds no data")
     try:
+        sources = corpus.discover(str(path), base=Path.cwd())
         corpus.peek_schema(sources, tuple(told[k] for k in ("text_key", "prompt_key") if k in told))
     except RecipeError as e:
-        raise ValueError(f"reference: {str(e).replace('text_keys', 'text_key')}") from e
+        said = str(e).replace("text_keys", "text_key").replace("dataset_path", "path")
+        raise ValueError(f"reference: {said}") from e
     return path, tuple(sorted(told.items()))
 
 

@@ -111,6 +111,9 @@ def _batch(group: Sequence[Window], width: int, device: str) -> Batch:
         n = len(window.tokens) - 1
         inputs[i, :n], targets[i, :n] = window.tokens[:-1], window.tokens[1:]
         counts[i, :n], real[i, :n] = window.counts[1:], True
-    tensors = (torch.from_numpy(x).to(device) for x in (inputs, targets, counts, real))
-    keys = np.array([(w.key, w.number) for w in group], np.int64)
-    return Batch(*tensors, np.array([w.row for w in group]), keys, np.array([w.weight for w in group]))
+
+    def there(x: np.ndarray) -> "torch.Tensor":
+        return torch.from_numpy(x).to(device)
+
+    keys, rows = np.array([(w.key, w.number) for w in group], np.int64), np.array([w.row for w in group])
+    return Batch(there(inputs), there(targets), there(counts), there(real), rows, keys, np.array([w.weight for w in group]))

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +47,11 @@ class FittedInfluence:
         place = {t: i for i, t in enumerate(dict.fromkeys(texts))}
         found = self.model.rewards(answers(list(place), self.after), self.query)
         return found[[place[t] for t in texts]]
+
+
+    def asked(self, texts: Sequence[str | None], examples: Sequence[Example]) -> Callable[[np.ndarray], np.ndarray]:
+        """The rewards of a pool's rows as a selector asks for them: index int64[m] -> float64[m]; nothing is computed before."""
+        return lambda index: self.rewards([texts[i] for i in np.asarray(index).tolist()], examples)
 
 
 @dataclass(frozen=True)

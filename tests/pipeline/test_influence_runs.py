@@ -140,6 +140,51 @@ def test_jobs_that_share_the_stage_fit_once_and_come_to_the_same(world, done, tm
     assert numbers(tmp_path / "out") == numbers(world / "out")
 
 
+def test_a_run_that_dies_while_it_fits_goes_on_with_what_it_has(world, done, tmp_path, monkeypatch):
+    """The factors are there, the query is not."""
+    query, factors, fitted = InfluenceModel.query, InfluenceModel.factors, []
+
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(score, "PIECE", 7)
+    monkeypatch.setattr(InfluenceModel, "factors", lambda *a: fitted.append(1) or factors(*a))
+    monkeypatch.setattr(InfluenceModel, "query", dies)
+    with pytest.raises(KeyboardInterrupt):
+        run(words(world, tmp_path / "out"))
+    (stage,) = (tmp_path / "out").glob("work/*-score-*")
+    assert sorted(p.name for p in (stage / "fit").iterdir()) == ["factors.json", "factors.safetensors"] and not (stage / "fitted.json").exists()
+    monkeypatch.setattr(InfluenceModel, "query", query)
+    run(words(world, tmp_path / "out"))
+    assert len(fitted) == 1 and numbers(tmp_path / "out") == numbers(world / "out")
+
+
+def test_what_was_fitted_and_is_damaged_since_is_told(world, tmp_path, monkeypatch):
+    do = score.ScoreTask._do
+    monkeypatch.setattr(score.ScoreTask, "_do", lambda self, *_: (score.fit_folder(self.folder) / "query.safetensors").write_bytes(b"no"))
+    with pytest.raises(StaleError, match="is gone or damaged"):
+        run(words(world, tmp_path / "out"))
+    monkeypatch.setattr(score.ScoreTask, "_do", do)
+    with pytest.raises(StaleError, match=r"query\.safetensors cannot be read: .*remove .*-score-.* and run again"):
+        run(words(world, tmp_path / "out"))
+
+
+def test_rows_to_fit_on_are_those_of_the_least_chance(world, done):
+    planned = plan.make(recipe.load(words(world, world / "out")))
+    stage = planned.stages[1]
+    workspace = execute.Workspace(world / "out" / "work")
+    first = planned.stages[0]
+    lineage = execute.after(first, workspace.stage(first.index, first.kind, first.fingerprint), None)
+    rows = {i: t for part in range(len(planned.splits)) for b in lineage.read(part, ["text"])
+            for i, t in zip(b.column(ID).to_pylist(), b.column("text").to_pylist(), strict=True)}
+    ids = np.array(sorted(rows))
+    for seed in (0, 5):
+        task = score.FitTask(workspace.stage(2, "score", "x" * 16), lineage, stage.steps[0], stage.pins[0], len(planned.splits), seed)
+        keys, texts = task._rows("here")
+        order = np.argsort(score.uniform(seed, ids, stream=score.SAMPLE))[:20]
+        assert texts == [rows[i] for i in ids[order].tolist()] and keys == sorted(keys) and len(set(keys)) == 20
+
+
 def test_kept_factors_serve_another_reference_set_and_no_other_rows(world, tmp_path, monkeypatch):
     fitted, factors = [], InfluenceModel.factors
     monkeypatch.setattr(InfluenceModel, "factors", lambda *a: fitted.append(1) or factors(*a))

@@ -135,6 +135,8 @@ def test_a_job_is_fitted_once_and_taken_up(model, tmp_path, monkeypatch):
     first = job.ready(tmp_path / "fit", REFERENCE).rewards([*TEXTS, TEXTS[0], None, ""], REFERENCE)
     assert first[0] == first[-3] and first[-2:].tolist() == [0, 0]
     assert np.allclose(first[:-3], job.rewards(TEXTS, REFERENCE), rtol=1e-5), "as in a notebook, where nothing is kept"
+    probe = job.ready(tmp_path / "fit", REFERENCE).asked(TEXTS, REFERENCE)
+    assert np.allclose(probe(np.array([7, 2])), first[[7, 2]], rtol=1e-4) and probe(np.array([], np.int64)).shape == (0,)
     walks.clear()
     other = [REFERENCE[0]]
     job.fit(tmp_path / "other", TEXTS, range(len(TEXTS)), other, tmp_path / "kept")
