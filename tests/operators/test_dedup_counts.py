@@ -34,7 +34,7 @@ def as_dict(told: Counted) -> dict[tuple[int, int], int]:
     return dict(zip(pairs, told.count.tolist(), strict=True))
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.lists(ROWS, max_size=4), st.booleans())
 def test_units_are_counted_once_a_row_or_each_time(batches: list[list[list[tuple[int, int]]]], once: bool) -> None:
     expected = Counter(u for rows in batches for row in rows for u in (set(row) if once else row))
@@ -46,7 +46,7 @@ def test_units_are_counted_once_a_row_or_each_time(batches: list[list[list[tuple
     assert first.tolist() == [where[u] for u in zip(merged.key.tolist(), merged.check.tolist(), strict=True)]
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.sets(st.tuples(HASH, HASH), max_size=10), ROWS)
 def test_frequent_units_are_found_by_both_halves(frequent: set[tuple[int, int]], rows: list[list[tuple[int, int]]]) -> None:
     listed = sorted(frequent)
