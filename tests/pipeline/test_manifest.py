@@ -39,7 +39,7 @@ def records() -> list[dict[str, Any]]:
 
 @pytest.fixture(autouse=True)
 def words(monkeypatch):
-    monkeypatch.setattr(manifest.recipes, "words", lambda recipe: {"seed": recipe.seed})
+    monkeypatch.setattr(manifest.recipes, "words", lambda recipe, public: {"seed": recipe.seed, **({} if public else {"password": "x"})})
 
 
 def test_every_step_takes_what_the_one_before_it_gave():
