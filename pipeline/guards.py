@@ -2,7 +2,7 @@
 
     guards: {max_drop: 0.6, max_drop_per_step: 0.4, min_rows: 1000}
 
-What a selector leaves behind was asked for and counts for `min_rows` only.
+What a selector leaves behind was asked for, and rows that a grouper makes one of are still there: both count for `min_rows` only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ def check(limits: Mapping[str, float], steps: Sequence[Mapping[str, Any]]) -> No
     """Raises GuardError where the steps done so far (as the manifest tells them) have sent more rows away than the limits allow."""
     if not limits:
         return
-    dropping = [(step["rows_in"] - step["rows_out"], step) for step in steps if step["kind"] != "selector"]
+    dropping = [(step["rows_in"] - step["rows_out"], step) for step in steps if step["kind"] not in ("selector", "grouper")]
     most = limits.get("max_drop_per_step", 1.0)
     for dropped, step in dropping:
         if dropped > most * step["rows_in"]:

@@ -40,6 +40,13 @@ def test_what_is_just_allowed_passes_and_a_selection_is_no_drop(asked: dict) -> 
     assert manifest["recipe"]["guards"] == {"max_drop": 0.4, "max_drop_per_step": 0.34, "min_rows": 20}
 
 
+def test_rows_that_are_made_one_are_no_drop(asked: dict) -> None:
+    grouped = asked | {"process": [{"naive_grouper": {}}], "guards": {"max_drop": 0, "max_drop_per_step": 0}}
+    assert run(grouped)["rows_out"] == 1
+    with pytest.raises(GuardError, match=r"1 rows are left after step 1 \(naive_grouper\)"):
+        run(grouped | {"guards": {"min_rows": 2}})
+
+
 def test_a_loosened_guard_goes_on_from_there(asked: dict, tmp_path: Path) -> None:
     with pytest.raises(GuardError):
         run(asked | {"guards": {"max_drop": 0.1}})
