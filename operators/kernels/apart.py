@@ -51,7 +51,7 @@ def _loaded(data: np.ndarray, at: int, size: int) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
-def slot_of(data: np.ndarray, start: int, stop: int, words: Words) -> int:
+def slot_of(data: np.ndarray, start: int, stop: int, words: Words) -> np.int64:
     """Where `data[start:stop]` stands in the table; -1 - where it would: nowhere."""
     head, tail = _loaded(data, start, stop - start), _loaded(data, start + 8, stop - start - 8)
     slot = np.int64((head * M1 + tail * M2) >> _SHIFT)
