@@ -110,7 +110,7 @@ class _Covariances:
     def take(self, batch: Batch, block: Block, a: "torch.Tensor", d: "torch.Tensor") -> None:
         """Adds a batch."""
         if block.inputs == block.name:
-            real = a[batch.real] if a.shape[:2] == batch.real.shape else a.flatten(0, 1)
+            real = a[batch.real] if a.shape[:2] == batch.real.shape and not batch.full else a.flatten(0, 1)
             _add(self.inputs, block.name, real.T @ real)
             self.positions[block.name] = self.positions.get(block.name, 0) + len(real)
         flat = d.flatten(0, 1)
@@ -139,13 +139,17 @@ class _Squares:
 
     def take(self, batch: Batch, block: Block, a: "torch.Tensor", d: "torch.Tensor") -> None:
         """Adds a batch."""
-        basis = self._bases.get(block.name)
-        if basis is not None and basis.left is not None and basis.right is not None:
-            a, d = a @ basis.right, d @ basis.left
-        step = max(1, SLICE // (block.shape[0] * block.shape[1]))
+        left, right = (getattr(self._bases.get(block.name), side, None) for side in ("left", "right"))
+        (outputs, inputs), length = block.shape, a.shape[1]
+        first = length * (outputs**2 + inputs**2) < outputs * inputs * (outputs + inputs)  # what is smaller is turned
+        if first and left is not None:
+            a, d = a @ right, d @ left
+        step = max(1, SLICE // (outputs * inputs))
         for start in range(0, len(a), step):
             here = slice(start, start + step)
-            _add(self.sums, block.name, (d[here].transpose(1, 2) @ a[here]).square().sum(dim=0))
+            found = d[here].transpose(1, 2) @ a[here]
+            found = left.T @ found @ right if not first and left is not None else found
+            _add(self.sums, block.name, found.square().sum(dim=0))
 
     def end(self, batch: Batch) -> None:
         """Nothing is left to do."""

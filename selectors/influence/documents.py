@@ -54,6 +54,7 @@ class Batch:
         counts: bool[b, w], where the loss counts.
         real: bool[b, w], what is no padding.
         rows, keys, weights: int64[b], int64[b, 2], float64[b]: whose they are, their chance, the weight of their summed loss.
+        full: nothing is padding, as far as is known.
     """
 
     inputs: "torch.Tensor"
@@ -63,6 +64,7 @@ class Batch:
     rows: np.ndarray
     keys: np.ndarray
     weights: np.ndarray
+    full: bool = False
 
 
 def windows(documents: Sequence[Document], context: int, overlap: int = 1) -> list[Window]:
@@ -116,4 +118,5 @@ def _batch(group: Sequence[Window], width: int, device: str) -> Batch:
         return torch.from_numpy(x).to(device)
 
     keys, rows = np.array([(w.key, w.number) for w in group], np.int64), np.array([w.row for w in group])
-    return Batch(there(inputs), there(targets), there(counts), there(real), rows, keys, np.array([w.weight for w in group]))
+    weights = np.array([w.weight for w in group])
+    return Batch(there(inputs), there(targets), there(counts), there(real), rows, keys, weights, bool(real.all()))

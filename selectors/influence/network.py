@@ -127,7 +127,7 @@ class _Hooks:
         parts[name] = d.detach()
         if len(parts) < len(block.layers):
             return
-        d = torch.cat([parts[layer] for layer in block.layers], dim=-1)
+        d = torch.cat([parts[layer] for layer in block.layers], dim=-1) if len(parts) > 1 else parts[name]
         del self._waiting[block.name]
         if module.bias is not None:
             a = torch.cat([a, torch.ones_like(a[..., :1])], dim=-1)

@@ -246,7 +246,7 @@ def test_rewards_tell_what_leaving_a_row_out_does(left_out, kind):
     rewards, plain = Products(90, solve(factors, mean.sums, 0.05)), Products(90, mean.sums)
     network.walk([rows(x, y)], rewards)
     network.walk([rows(x, y)], plain)
-    assert spearmanr(rewards.rewards, worse).statistic > 0.9
+    assert spearmanr(rewards.rewards, worse).statistic > 0.85
     assert spearmanr(plain.rewards, worse).statistic < spearmanr(rewards.rewards, worse).statistic
 
 
