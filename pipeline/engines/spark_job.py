@@ -152,13 +152,14 @@ def in_our_words(error: BaseException) -> TamisError:
                                "What is finished is kept: run again to go on from here, with more of it (spark.driver.memory)")
     text = str(error)
     if "ExecutorLostFailure" in text or "worker exited unexpectedly" in text or "MEMORY_LIMIT" in text:
-        why = re.search(r"(?:Reason: |SparkException: )([^\n]+)", text)
+        why = re.search(r"Reason: ([^\n]+)", text) or re.search(r"SparkException: ([^\n]+)", text)
         what = why.group(1).strip() if why else "most likely for lack of memory"
         return LostWorkerError(f"Spark lost workers until it gave up ({what}). What is finished is kept: "
                                "run again to go on from here, with more memory an executor or fewer cores in it")
     trace = text.partition("Traceback (most recent call last):")[2]
     if not trace:
-        line = next((line.strip() for line in text.splitlines() if "Exception" in line or "rror" in line), text.strip()[:300])
+        lines = [line.strip().removeprefix(": ") for line in text.splitlines()]
+        line = next((line for line in lines if re.search(r"Exception|Error", line)), text.strip()[:300])
         return TamisError(f"the Spark job failed: {line}")
     notes = [line.removeprefix("tamis: ") for line in trace.splitlines() if line.startswith("tamis: ")]
     frames = re.findall(r'File "([^"]+)", line (\d+), in (\S+)', trace)

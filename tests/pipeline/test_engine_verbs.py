@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from py4j.protocol import Py4JNetworkError
 
 from tamis.pipeline import errors
 from tamis.pipeline.engines import spark_bodies
@@ -227,7 +228,19 @@ tamis: part 4 (web-4.jsonl)
 """
 
 
+LOST = """An error occurred while calling o93.collectToPython.
+: org.apache.spark.SparkException: Job aborted due to stage failure: Task 3 in stage 7.0 failed 4 times, most recent failure: Lost task 3.3 in
+stage 7.0 (TID 31) (10.0.0.7 executor 5): ExecutorLostFailure (executor 5 exited) Reason: Container killed by YARN for exceeding memory limits.
+Driver stacktrace:
+\tat org.apache.spark.scheduler.DAGScheduler.abortStage(DAGScheduler.scala:2935)"""
+NO_DISK = """An error occurred while calling o1.collectToPython.
+: org.apache.spark.SparkException: Job aborted due to stage failure: java.io.IOException: No space left on device
+\tat java.base/java.io.FileOutputStream.writeBytes(Native Method)"""
+
+
 @pytest.mark.parametrize(("text", "kind", "told"), [
+    (LOST, LostWorkerError, "Spark lost workers until it gave up (Container killed by YARN for exceeding memory limits.)"),
+    (NO_DISK, TamisError, "the Spark job failed: org.apache.spark.SparkException: Job aborted due to stage failure: java.io.IOException: No space"),
     (TRACE, OperatorError, "part 4 (web-4.jsonl): KeyError: 'a' (/srv/tamis/stages/rows.py:77, in __call__)"),
     (TRACE.replace("tamis: part 4 (web-4.jsonl)\n", ""), OperatorError, "KeyError: 'a' (/srv/tamis/stages/rows.py:77, in __call__)"),
     ("Traceback (most recent call last):\nsomething", OperatorError, "an error without a name"),
@@ -240,6 +253,12 @@ tamis: part 4 (web-4.jsonl)
 def test_a_failed_job_in_one_line_without_the_jvm(text: str, kind: type[TamisError], told: str) -> None:
     error = in_our_words(RuntimeError(text))
     assert type(error) is kind and told in str(error) and "\n" not in str(error) and "\tat" not in str(error)
+
+
+@pytest.mark.parametrize("error", [Py4JNetworkError("Answer from Java side is empty"), ConnectionRefusedError(111, "Connection refused")])
+def test_a_jvm_that_is_gone_is_a_lost_worker_whatever_the_call_said(error: Exception) -> None:
+    told = in_our_words(error)
+    assert isinstance(told, LostWorkerError) and "spark.driver.memory" in str(told) and "Connection" not in str(told)
 
 
 def test_the_error_of_the_first_part_is_raised_as_what_it_was() -> None:
@@ -258,7 +277,6 @@ def test_an_engine_that_is_named_is_the_one_that_comes(tmp_path: Path, monkeypat
 
     words: dict[str, Any] = {"dataset_path": "x", "np": 1}
     assert (choose.engine_for(recipe.load(words)).name, choose.engine_for(recipe.load(words)).remote) == ("local", False)
-    pytest.importorskip("pyspark")
     made = choose.engine_for(recipe.load(words | {"engine": "spark", "spark_master": "local[3]", "spark_partitions": 5}))
     assert (made.name, made.remote, made.master, made.partitions) == ("spark", True, "local[3]", 5)  # type: ignore[attr-defined]
     made.close()
