@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 
 from .codepoints import CODE_POINTS
+from .english_parts import APART, UNITS
 from .english_words import CLOSES, DIGIT, HYPHEN, ICON, JOINT, LETTER, LOWER, OPENS, PUNCT, QUOTE, UPPER, state_of
 
 _PUNCT = "…,:;!?¿؟¡()[]{}<>_#*&。？！，、；：～·।،۔؛٪"
@@ -18,20 +19,10 @@ _ABBREVIATIONS = (
     "Mont. Mr. Mrs. Ms. p.m. Ph.D. Prof. Rep. Rev. Sen. St. vs. v.s. a. b. c. d. e. f. g. h. i. j. k. l. m. n. o. p. q. r. s. t. "
     "u. v. w. x. y. z. ä. ö. ü. C++ and/or w/o ): :) :( :D :P ;) :/ :| :-) ;-) :-( <3"
 )
-_UNITS = "km m dm cm mm ha nm yd in ft kg g mg µg t lb oz kmh mph hPa Pa mbar mb MB kb KB gb GB tb TB T G M K"
 _LEADING = "' s S d ll re em bout nuff cause cos coz cuz Cause Cos Coz Cuz"  # with an apostrophe before them; 'em
 _TRAILING = "doin goin havin lovin nothin nuthin ol somethin"  # with one behind them
 _STEMS = (
     "i you he she it we they who what when where why how there that this these those not could might must should would")
-_RUN_TOGETHER = (
-    "ai-nt are-nt can-not ca-nt could-nt could-ve dare-nt did-nt does-nt do-nt gon-na got-ta had-nt has-nt have-nt he-d "
-    "he-s how-d how-ll how-re how-s how-ve i-d i-m is-nt it-d it-ll i-ve may-nt might-nt might-ve must-nt must-ve need-nt "
-    "not-ve ought-nt sha-nt she-s should-nt should-ve that-d that-ll that-s there-d there-ll there-re there-s there-ve "
-    "these-d these-ll these-re these-ve they-d they-ll they-re they-ve this-d this-ll this-s those-d those-ll those-re "
-    "those-ve was-nt we-d were-nt we-ve what-d what-ll what-re what-s what-ve when-d when-ll when-re when-s when-ve where-d "
-    "where-ll where-re where-s where-ve who-d who-ll who-s who-ve why-d why-ll why-re why-s why-ve wo-nt would-nt would-ve "
-    "y-all you-d you-ll you-re you-ve "
-)
 
 
 @cache
@@ -56,9 +47,9 @@ def tables() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray
     for mark in "'’":
         whole += [*(mark + w.replace("'", mark) for w in _LEADING.split()), *(w + mark for w in both)]
     stems = [w for stem in _STEMS.split() for w in (stem, stem.capitalize())]
-    together = [w for t in _RUN_TOGETHER.split() for w in (t.replace("-", ""), t.replace("-", "").capitalize())]
+    together = [w.replace("-", "") for w in APART.split() if w.count("-") == 1]
     together += [f"{hour}{half}" for hour in range(1, 13) for half in ("am", "pm")]
-    return kinds, _hashes(whole), _hashes(_UNITS.split()), _hashes(stems), _hashes(together)
+    return kinds, _hashes(whole), _hashes(UNITS.split()), _hashes(stems), _hashes(together)
 
 
 def _hashes(words: list[str]) -> np.ndarray:

@@ -11,14 +11,15 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from tamis.operators.filters.gopher import runs
-from tamis.operators.kernels.english_lists import _ABBREVIATIONS, _UNITS
+from tamis.operators.kernels.english_lists import _ABBREVIATIONS
+from tamis.operators.kernels.english_parts import UNITS as SPACY_UNITS
 
 # spaCy 3.8 (MIT), lang/char_classes.py and lang/punctuation.py
 PUNCT = "…|……|,|:|;|!|\\?|¿|؟|¡|\\(|\\)|\\[|\\]|\\{|\\}|<|>|_|#|\\*|&|。|？|！|，|、|；|：|～|·|।|،|۔|؛|٪"
 QUOTES = "'|\"|”|“|`|‘|´|’|‚|,|„|»|«|「|」|『|』|（|）|〔|〕|【|】|《|》|〈|〉|〈|〉|⟦|⟧"
 CURRENCY = r"\$|£|€|¥|฿|₽|﷼|₴|₠|₡|₢|₣|₤|₥|₦|₧|₨|₩|₪|₫|₭|₮|₯|₰|₱|₲|₳|₵|₶|₷|₸|₹|₺|₻|₼|₾|₿"
 ICONS, ELLIPSES = r"\p{So}", r"\.\.+|…"
-UNITS = "|".join(_UNITS.split())
+UNITS = "|".join(SPACY_UNITS.split())
 LOWER, UPPER, ALPHA = r"[\p{Ll}\p{Lo}]", r"[\p{Lu}\p{Lo}]", r"\p{L}"
 PREFIX = regex.compile(rf"§|%|=|—|–|\+(?![0-9])|{PUNCT}|{ELLIPSES}|{QUOTES}|{CURRENCY}|{ICONS}", regex.V1)
 SUFFIX = regex.compile("|".join(f"(?:{piece})$" for piece in (
