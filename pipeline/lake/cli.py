@@ -115,10 +115,12 @@ def restore_command(
     def watch(recipe: Mapping[str, Any], why: str = "") -> None:
         nonlocal left
         left += bool(why)
-        name, parent, rows = recipe["table"], recipe["parent"]["name"], f"{recipe['fingerprint']['rows']:,} rows"
-        how = "moved back from the trash" if from_trash else f"rebuilt from {parent}, fingerprint verified"
-        stays = why if why.startswith(name) else f"{name}: {why}"
-        _say(f"stays deleted: {stays}" if why else f"{name}: {how}; {rows}")
+        name = recipe["table"]
+        if why:
+            _say(f"stays deleted: {why if why.startswith(name) else f'{name}: {why}'}")
+            return
+        how = "moved back from the trash" if from_trash else f"rebuilt from {recipe['parent']['name']}, fingerprint verified"
+        _say(f"{name}: {how}; {recipe['fingerprint']['rows']:,} rows")
 
     if table is not None:
         watch(restore(root, table, told.settings, from_trash))
@@ -155,7 +157,7 @@ def empty_command(
 def _emptied(found: list[Copy], gone: list[Copy], trash: Path, run: Path, yes: bool) -> None:
     if not yes:
         for copy in found[:_SHOWN]:
-            how = f"comes back from {copy.parent}" if copy.parent else "is back in the lake"
+            how = copy.damage or (f"comes back from {copy.parent}" if copy.parent else "is back in the lake")
             _say(f"{copy.table}: {size(copy.bytes)}, {how}")
         if len(found) > _SHOWN:
             out.print(f"and {len(found) - _SHOWN:,} more; --json lists them all")

@@ -14,28 +14,30 @@ from ..errors import StaleError
 from .finding import Place
 from .restore import located, rebuilt, remove_below, within
 from .settings import Settings
-from .trash import Entry, entries, locked, move, note
+from .trash import Entry, locked, move, note, readable
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A table that lies in the trash. `parent`: what it comes back from; None where it is back in the lake already."""
+    """A table that lies in the trash. `parent`: what it comes back from; None where it is back in the lake already.
+
+    `damage`: why its restore.json cannot be read, or "".
+    """
 
     entry: Entry
     table: str
     bytes: int
     parent: str | None
+    damage: str = ""
 
 
 def copies(trash: Path) -> list[Copy]:
     """The tables that lie in the trash, by name: of this and of earlier runs."""
-    found = []
-    for entry in entries(trash):
-        recipe = entry.recipe
-        if recipe is not None and (entry.moved() or entry.emptied.exists()):
-            parent = None if entry.restored else str(recipe["parent"]["name"])
-            found.append(Copy(entry, str(recipe["table"]), int(recipe["bytes"]), parent))
-    return sorted(found, key=lambda c: (c.table, c.entry.path.name))
+    whole, damaged = readable(trash)
+    found = [Copy(e, str(r["table"]), int(r["bytes"]), None if e.restored else str(r["parent"]["name"])) for e, r in whole]
+    found += [Copy(d.entry, d.table or d.entry.path.name, 0, None, d.why) for d in damaged]
+    there = (c for c in found if c.entry.moved() or c.entry.emptied.exists())
+    return sorted(there, key=lambda c: (c.table, c.entry.path.name))
 
 
 def empty(root: Path, settings: Settings, told: Callable[[Copy, str], None]) -> list[Copy]:
@@ -48,10 +50,10 @@ def empty(root: Path, settings: Settings, told: Callable[[Copy, str], None]) -> 
         return []
     gone = []
     with locked(trash):
-        again = {str(e.recipe["table"]) for e in entries(trash) if e.recipe and e.gone and not e.restored}  # deleted a second time
+        again = {str(r["table"]) for e, r in readable(trash)[0] if e.gone and not e.restored}  # deleted a second time
         places = located(root, settings)
         for copy in copies(trash):
-            why = _needed(copy, root, places, again) or _delete(copy)
+            why = copy.damage or _needed(copy, root, places, again) or _delete(copy)
             if not why:
                 gone.append(copy)
             told(copy, why)

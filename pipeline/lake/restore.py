@@ -1,6 +1,6 @@
 """Bringing a table back: rebuilt from its parent, verified by fingerprint, then put where it was with one rename."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from .inspect_table import BROKEN, inspect, reason
 from .rewrite import durable, write_table_again
 from .settings import Settings
 from .tables import Table, Trouble, schema_of_text
-from .trash import Entry, entries, locked, mark_restored, move, note
+from .trash import Damage, Entry, locked, mark_restored, move, note, readable
 from .way_back import hashed
 
 
@@ -28,9 +28,11 @@ def restore(root: Path, name: str, settings: Settings, from_trash: bool = False)
     where something lies in its place, or the parent no longer holds its rows.
     """
     trash = root / settings.trash
-    waiting = _waiting(trash)
+    found, damaged = readable(trash)
+    waiting = _waiting(found)
+    _undamaged(name, damaged)
     if name not in waiting:
-        if any(e.restored and (e.recipe or {}).get("table") == name for e in entries(trash)):
+        if any(e.restored and r["table"] == name for e, r in found):
             raise RecipeError(f"{name}: has been restored already")
         known = sorted(waiting)
         raise RecipeError(f"{name}: no such table is in the trash {trash}.{did_you_mean(name, known)} "
@@ -47,15 +49,21 @@ def restore_all(
 ) -> list[dict[str, Any]]:
     """Bring every deleted table back, as `restore` does; answers their restore recipes.
 
-    `told` hears of each why it could not be, or "". Raises StaleError while another run moves tables of the lake.
+    `told` hears of each why it could not be, or ""; of what has a damaged restore.json nothing but "table".
+    Raises StaleError while another run moves tables of the lake.
     """
     trash, done = root / settings.trash, []
     if not trash.is_dir():
         return []
     with locked(trash):
         places = located(root, settings)
-        for name, (entry, recipe) in sorted(_waiting(trash).items()):
+        found, damaged = readable(trash)
+        waiting = _waiting(found)
+        for loss in (d for d in damaged if not d.entry.restored and d.table not in waiting):
+            told({"table": loss.table}, loss.why)
+        for name, (entry, recipe) in sorted(waiting.items()):
             try:
+                _undamaged(name, damaged)
                 within(root, root / name, recipe)
                 _bring_back(entry, recipe, places, root, from_trash)
             except StaleError as e:
@@ -71,10 +79,16 @@ def located(root: Path, settings: Settings) -> dict[str, Place]:
     return {p.name: p for p in find(root, settings)[0]}
 
 
-def _waiting(trash: Path) -> dict[str, tuple[Entry, dict[str, Any]]]:
+def _undamaged(name: str, damaged: Iterable[Damage]) -> None:
+    """Raises StaleError where a deletion of a table has a damaged recipe: another one of the same name may be an older table."""
+    for loss in damaged:
+        if loss.table == name and not loss.entry.restored:
+            raise StaleError(f"{name}: {loss.why}")
+
+
+def _waiting(found: Iterable[tuple[Entry, dict[str, Any]]]) -> dict[str, tuple[Entry, dict[str, Any]]]:
     """What has been deleted and not restored, by name; of a table that was deleted twice, the later."""
-    found = [(e, e.recipe) for e in entries(trash)]
-    waiting = [(e, r) for e, r in found if r and e.gone and not e.restored]
+    waiting = [(e, r) for e, r in found if e.gone and not e.restored]
     return {str(r["table"]): (e, r) for e, r in sorted(waiting, key=lambda w: str(w[1]["when"]))}
 
 

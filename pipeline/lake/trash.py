@@ -18,8 +18,8 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,11 @@ from ..errors import StaleError
 from ..workspace import read_json, write_json
 
 FORMAT = 1
+_SHAPE: dict[str, type | tuple[type, ...]] = {  # what restoring asks of a recipe
+    "table": str, "kind": str, "when": str, "bytes": int, "schema": str, "residual_rows": int, "missing_values": (str, list),
+    "fingerprint": dict, "partitions": list, "folder": bool, "files": list, "parent": dict,
+}
+_FILE = {"name": str, "rows": int, "partition": list}
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,17 @@ class Entry:
     def recipe(self) -> dict[str, Any] | None:
         """restore.json, or None. Raises StaleError where it is damaged."""
         try:
-            return read_json(self.path / "restore.json")
-        except StaleError as e:
-            moved = self.moved()
-            what = f"Move {moved} back by hand" if moved else "Look for a backup of it"
-            raise StaleError(f"{self.path / 'restore.json'} is damaged: the way back of a table is lost. {what}") from e
+            told = read_json(self.path / "restore.json")
+        except (OSError, StaleError) as e:
+            raise StaleError(self._lost()) from e
+        if told is not None and not _whole(told):
+            raise StaleError(self._lost())
+        return told
+
+    def _lost(self) -> str:
+        moved = self.moved()
+        what = f"Move {moved} back by hand" if moved else "Look for a backup of it"
+        return f"{self.path / 'restore.json'} is damaged: the way back of a table is lost. {what}"
 
     @property
     def table(self) -> Path:
@@ -84,6 +95,54 @@ def entries(trash: Path) -> list[Entry]:
     """All entries with a way back, by name. Links lead to what is not ours to move or delete: they are none."""
     found = sorted(p for p in trash.iterdir() if p.is_dir() and not p.is_symlink()) if trash.is_dir() else []
     return [Entry(p) for p in found if (p / "restore.json").is_file()]
+
+
+@dataclass(frozen=True)
+class Damage:
+    """An entry whose restore.json is damaged: its table by the journal, or "" where that does not know it either."""
+
+    entry: Entry
+    table: str
+    why: str
+
+
+def readable(trash: Path) -> tuple[list[tuple[Entry, dict[str, Any]]], list[Damage]]:
+    """The entries with their recipes, by name, and those whose recipe is damaged: one of them keeps no other table away."""
+    found: list[tuple[Entry, dict[str, Any]]] = []
+    damaged: list[tuple[Entry, str]] = []
+    for entry in entries(trash):
+        try:
+            recipe = entry.recipe
+        except StaleError as e:
+            damaged.append((entry, str(e)))
+        else:
+            found += [(entry, recipe)] if recipe else []
+    names = _journalled(trash) if damaged else {}
+    return found, [Damage(e, names.get(e.path.name, ""), why) for e, why in damaged]
+
+
+def _journalled(trash: Path) -> dict[str, str]:
+    """Entry -> table, by the journal; lines that a kill or a hand has cut are passed over."""
+    names = {}
+    path = trash / "journal.jsonl"
+    for line in path.read_text("utf-8", errors="replace").splitlines() if path.is_file() else ():
+        with suppress(ValueError, KeyError, TypeError):
+            told = json.loads(line)
+            names[str(told["entry"])] = str(told["table"])
+    return names
+
+
+def _whole(recipe: Mapping[str, Any]) -> bool:
+    """Whether a restore recipe has all its parts."""
+    if not all(isinstance(recipe.get(key), type) for key, type in _SHAPE.items()) or recipe["bytes"] < 0:
+        return False
+    files_whole = all(
+        isinstance(f, dict) and all(isinstance(f.get(key), type) for key, type in _FILE.items())
+        and all(isinstance(p, list) and len(p) == 2 for p in f["partition"]) for f in recipe["files"]
+    )
+    parent = recipe["parent"]
+    named = isinstance(parent.get("name"), str) and "kind" in parent and "version" in parent
+    return files_whole and named and bool(recipe["table"])
 
 
 def needed_parents(trash: Path) -> set[str]:

@@ -11,11 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from tamis.pipeline.cli import app
-from tamis.pipeline.errors import StaleError
+from tamis.pipeline.errors import RecipeError, StaleError
 from tamis.pipeline.execute import Silent
 from tamis.pipeline.lake import apply_plan, emptying, graph
 from tamis.pipeline.lake.emptying import copies, empty
-from tamis.pipeline.lake.restore import restore
+from tamis.pipeline.lake.restore import restore, restore_all
 from tamis.pipeline.lake.run_lake import Asked, asked_of, plan_lake, scan_lake
 from tamis.pipeline.lake.trash import locked
 
@@ -139,12 +139,40 @@ def test_damage_in_the_trash_never_ends_in_advice_to_remove_it(trashed: tuple[Pa
         restore(lake, "part.parquet", told.settings)
     assert "stays: part.parquet: " in call("empty", str(told.run), "--yes") and in_the_trash(lake) == ["part.parquet"]
     (entry.path / "restore.json").write_text("{")
-    with pytest.raises(StaleError, match=r"Move .*/table/part.parquet back by hand") as refused:
-        empty(lake, told.settings, lambda *_: None)
-    assert "remove" not in str(refused.value) and in_the_trash(lake) == ["part.parquet"]
+    shown = "".join(call("empty", str(told.run), "--yes").split("\n"))
+    assert "stays: part.parquet: " in shown and "/table/part.parquet back by hand" in shown and "remove" not in shown
+    assert in_the_trash(lake) == ["part.parquet"]
     entry.table.joinpath("part.parquet").rename(lake / "part.parquet")
     with pytest.raises(StaleError, match="Look for a backup"):
         plan_lake(told)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "{}", None, b"\xff", '{"table": "part.parquet"}', "files", "partition", "parent", "bytes"])
+@pytest.mark.parametrize("journal", [True, False])
+def test_one_damaged_restore_json_is_named_and_the_other_tables_go_on(
+    trashed: tuple[Path, Asked], text: str | bytes | None, journal: bool
+) -> None:
+    lake, told = trashed
+    entry = next(c.entry for c in copies(lake / ".tamis-trash") if c.table == "part.parquet")
+    path = entry.path / "restore.json"
+    recipe = json.loads(path.read_text())
+    odd = {"files": recipe | {"files": [1]}, "partition": recipe | {"files": [recipe["files"][0] | {"partition": [[1]]}]},
+           "parent": recipe | {"parent": {"name": 3}}, "bytes": recipe | {"bytes": "many"}}
+    path.write_bytes(text if isinstance(text, bytes) else json.dumps(odd[text]).encode() if text in odd else (text or "\0").encode())
+    if not journal:
+        (lake / ".tamis-trash" / "journal.jsonl").write_text('{"entry": 3}\n[]\n{"cut')
+    name = "part.parquet" if journal else entry.path.name
+    listed = "".join(call("empty", str(told.run)).split("\n"))
+    assert f"{name}: " in listed and f"{path} is damaged" in listed and "zone: " in listed
+    with pytest.raises(RecipeError if not journal else StaleError, match=rf"part\.parquet: .*{'damaged' if journal else 'no such table'}"):
+        restore(lake, "part.parquet", told.settings)
+    heard: dict[str, str] = {}
+    assert [r["table"] for r in restore_all(lake, told.settings, lambda r, why: heard.update({r["table"]: why}))] == ["zone"]
+    assert heard["zone"] == "" and f"{path} is damaged" in heard["part.parquet" if journal else ""] and len(heard) == 2
+    done = CliRunner().invoke(app, ["lake", "restore", "--all", "--run", str(told.run)], env={"COLUMNS": "160"})
+    assert done.exit_code == 1 and isinstance(done.exception, StaleError) and "stays deleted: " in done.output
+    assert [c.table for c in empty(lake, told.settings, lambda *_: None)] == ["zone"]
+    assert in_the_trash(lake) == ["part.parquet"] and sorted(p.name for p in lake.glob("[!.]*")) == ["all.parquet", "zone"]
 
 
 def test_of_a_table_deleted_twice_only_the_last_copy_must_be_proved(trashed: tuple[Path, Asked], tmp_path: Path) -> None:

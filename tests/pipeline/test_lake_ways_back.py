@@ -212,7 +212,9 @@ def test_an_entry_is_a_table_as_it_was(tmp_path: Path) -> None:
     assert one == Entry.of(tmp_path, "t.csv", "token") and one not in (Entry.of(tmp_path, "t.csv", "other"), Entry.of(tmp_path, "t.csvt", "oken"))
     assert one.moved() is None and one.recipe is None and not one.gone and not one.restored and entries(tmp_path / "nowhere") == []
     (one.path / "table").mkdir(parents=True)
-    (one.path / "restore.json").write_text(json.dumps({"table": "t.csv", "parent": {"name": "p.csv"}}))
+    (one.path / "restore.json").write_text(json.dumps({
+        "table": "t.csv", "parent": {"name": "p.csv", "kind": "csv", "version": None}, "kind": "csv", "when": "", "bytes": 0, "schema": "",
+        "residual_rows": 0, "missing_values": "null", "fingerprint": {}, "partitions": [], "folder": False, "files": []}))
     assert one.gone and one.moved() is None and entries(tmp_path) == [one] and needed_parents(tmp_path) == {"p.csv"}
     (one.path / "restored.json").write_text("{}")
     assert one.restored and needed_parents(tmp_path) == set()
