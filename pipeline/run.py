@@ -150,7 +150,7 @@ def _table(rows: pa.Table | pa.RecordBatch | Sequence[Mapping[str, Any]]) -> pa.
 def _numbers(work: Path) -> pa.Table:
     """All number columns side by side, a line for every row that was read, in order; rows made of others follow."""
     whole: pa.Table | None = None
-    for folder in sorted([*work.glob("*-rows-*"), *work.glob("*-trim-*")]):
+    for folder in sorted(f for kind in ("rows", "trim", "score") for f in work.glob(f"*-{kind}-*")):
         files = sorted((folder / "stats").glob("part-*.parquet"))
         table = pa.concat_tables([pq.read_table(f) for f in files], promote_options="permissive")
         if whole is None:

@@ -3,7 +3,10 @@
 import json
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,6 +22,7 @@ from tamis.pipeline.ledger import ID
 from tamis.pipeline.run import apply, run
 from tamis.pipeline.stages import score
 from tamis.pipeline.why import story
+from tamis.pipeline.workspace import StageFolder, write_json
 from tamis.selectors.influence.rewards import InfluenceModel
 
 TEXTS = [f"{text}, {n}" for n in range(3) for pair in zip(COOKING, SAILING, strict=True) for text in pair]
@@ -206,6 +210,52 @@ def test_nothing_to_score_and_nothing_that_counts(world):
     assert apply([{"text_length_filter": {"min_len": 1000}}, *step], [{"text": "a"}]).table.num_rows == 0
     with pytest.raises(OperatorError, match=r"step 1 \(influence_scorer\).*nothing to be fitted on: no token counts"):
         apply(step, [{"text": ""}])
+
+
+def test_what_decides_the_answer_names_the_stage(world, tmp_path):
+    def stage(**settings):
+        return plan.make(recipe.load(words(world, tmp_path / "out", **settings))).stages[1]
+
+    plain = stage()
+    assert (plain.kind, plain.stats) == ("score", ("influence_reward",))
+    (tmp_path / "same.jsonl").write_bytes((world / "examples.jsonl").read_bytes())
+    keys = {"text_key": "answer", "prompt_key": "question"}
+    assert stage(reference={"path": str(tmp_path / "same.jsonl"), **keys}).fingerprint == plain.fingerprint, "its content counts, not its place"
+    others = [stage(damping=0.2), stage(layers=None), stage(fit_rows=21), stage(labels="data"), stage(score="cosine_mean"), stage(fused=True),
+              stage(answer_after=":"), stage(reference={"path": str(tmp_path / "same.jsonl"), "text_key": "answer"}), stage(curvature="kfac")]
+    assert len({s.fingerprint for s in (plain, *others)}) == 10
+
+
+def test_instruction_data_count_by_their_answers(world):
+    given = [{"text": "say => boil the rice"}, {"text": "boil the rice"}, {"text": "boil the rice in butter => the storm broke"}]
+    step = words(world, Path("x"), curvature="identity", answer_after=" =>")["process"]
+    told = apply(step, given, keep_stats=True).table.column("influence_reward").to_pylist()
+    step[0]["influence_scorer"]["answer_after"] = None
+    whole = apply(step, given, keep_stats=True).table.column("influence_reward").to_pylist()
+    assert told[1] == 0 and told[0] != 0 != told[2] and all(abs(a - b) > 1e-6 for a, b in zip(told, whole, strict=True))
+
+
+def test_numbers_that_are_none_stop_the_run(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(InfluenceModel, "rewards", lambda self, texts, query: np.full(len(texts), np.nan))
+    with pytest.raises(OperatorError, match=r"part 0: 1\d of 1\d numbers are not finite; try precision: float32"):
+        run(words(world, tmp_path / "out", curvature="identity"))
+
+
+def test_only_one_of_several_fits(tmp_path):
+    """Threads here; processes and machines hold each other off by the same lock."""
+    folder, done, step = StageFolder(tmp_path / "stage"), [], SimpleNamespace()
+
+    class Slow(score.FitTask):
+        def _do(self):
+            done.append(time.perf_counter())
+            time.sleep(0.2)
+            write_json(self.folder.path / "fitted.json", {"layers": 3})
+            return {"layers": 3}
+
+    task = Slow(folder, SimpleNamespace(), step, (), 1, 0)
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(task, range(4)))
+    assert told == [{"layers": 3}] * 4 and len(done) == 1
 
 
 MISTAKES = [

@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 import torch
+from scipy.stats import spearmanr
 from tiny_causal import COOKING, SAILING, gradient, make, mean_loss
 
 from tamis.operators.scorers import influence_reward
@@ -78,6 +79,41 @@ def test_a_step_on_a_row_does_to_the_reference_what_its_reward_says(precise, kin
         move(step, -rate)
         assert (loss() - before) / rate == pytest.approx(-rewards[row], rel=0.01)
         move(step, rate)
+
+
+def test_rewards_tell_what_more_of_a_row_does_in_training(precise):
+    """A transformer of two layers, trained on from where it is, on all rows and on one of them once more: the reference loss then.
+
+    Only the layers that are looked at are trained, by plain gradient steps, so that what is foretold is what is done.
+    """
+    network, documents, reference = precise._model, precise.documents(answers(TEXTS, None)), precise.documents(REFERENCE)
+    factors = precise.factors(answers(TEXTS * 4, None), range(4 * len(TEXTS)))
+    start = {k: v.clone() for k, v in network.state_dict().items()}
+
+    def reference_loss() -> float:
+        with torch.no_grad():
+            return float(np.mean([mean_loss(network, d).item() for d in reference]))
+
+    weights = [p for name, p in network.named_parameters() if any(name.startswith(layer) for layer in precise.layers)]
+    found = []
+    for more in range(10):
+        network.load_state_dict(start)
+        for p in weights:
+            p.requires_grad_(True)
+        optimiser = torch.optim.SGD(weights, lr=0.3)
+        for step in range(12):
+            loss = mean_loss(network, documents[step % 10]) / 2 + mean_loss(network, documents[more]) / 2
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        found.append(-reference_loss())
+    network.load_state_dict(start)
+    rewards = {}
+    for kind, curved in (("identity", {}), ("ekfac", factors)):
+        told = precise.rewards(answers(TEXTS[:10], None), precise.query(curved, REFERENCE))
+        rewards[kind] = spearmanr(told, found).statistic
+    assert rewards["identity"] > 0.6, "a few plain steps go where plain gradients say"
+    assert rewards["ekfac"] > 0.3, "which is not quite where training would end"
 
 
 @pytest.mark.parametrize("score", ["dot", "cosine_mean"])

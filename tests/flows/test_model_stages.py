@@ -1,0 +1,54 @@
+"""Which stages a flow hands to the GPU pool: those that ask a model, cut into as many jobs as are asked for."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("prefect")
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+from tiny_causal import COOKING, make
+
+from tamis.flows import curate
+from tamis.pipeline import plan, recipe
+
+
+class Listening:
+    """Stands for a task: notes what it is asked to do, and does nothing."""
+
+    def __init__(self, asked: list[tuple[Any, ...]], what: str) -> None:
+        self.asked, self.what = asked, what
+
+    def with_options(self, **_: Any) -> "Listening":
+        return self
+
+    def __call__(self, recipe_path: str, words: dict[str, Any], index: int, *more: Any) -> "Listening":
+        self.asked.append((self.what, index, *more))
+        return self
+
+    submit = __call__
+
+    def result(self) -> None:
+        return None
+
+
+@pytest.mark.parametrize("gpu", ["deployment", "inline"])
+def test_scoring_goes_where_the_accelerator_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpu: str) -> None:
+    (tmp_path / "data").mkdir()
+    for i in range(3):
+        (tmp_path / "data" / f"{i}.jsonl").write_text(json.dumps({"text": COOKING[i]}) + "\n")
+    step = {"model": str(make(tmp_path / "model")), "reference": {"path": str(tmp_path / "data" / "0.jsonl")}}
+    planned = plan.make(recipe.load({"dataset_path": str(tmp_path / "data"), "export_path": str(tmp_path / "out"), "process": [
+        {"influence_scorer": step}, {"quality_selector": {"select_num": 1, "quality_key": "influence_reward"}}]}))
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(curate, "run_stage", Listening(asked, "here"))
+    monkeypatch.setattr(curate, "run_elsewhere", Listening(asked, "elsewhere"))
+    monkeypatch.setattr(curate, "wait", lambda jobs: None)
+    curate.do_stages(planned, planned.stages, "recipe.yaml", {}, gpu, 2, "model-stage/gpu")
+    parts = list(range(len(planned.splits)))
+    jobs = [("elsewhere", 2, share, "model-stage/gpu") for share in curate.dealt(len(parts), 2)] if gpu == "deployment" else []
+    assert [s.kind for s in planned.stages] == ["rows", "score", "select", "export"]
+    assert asked == [("here", 1), *jobs, ("here", 2), ("here", 3), ("here", 4)]
+    assert [p for _, _, share, _ in jobs for p in share] == (parts if jobs else [])
