@@ -61,7 +61,7 @@ def _of_step(step: Step) -> Iterator[Asset]:
 def _places(kind: str, settings: Mapping[str, Any]) -> Iterator[str]:
     """Where such a thing is looked for."""
     if given := settings.get(PLACES.get(kind, "model_dir")) or settings.get("hf_tokenizer"):
-        yield str(given)
+        yield str(given.get("path")) if isinstance(given, dict) else str(given)
     if kind in WORDS:
         yield "the lists that come with tamis"
         return
@@ -70,7 +70,9 @@ def _places(kind: str, settings: Mapping[str, Any]) -> Iterator[str]:
     name = packages.get(kind, "")
     if name.isidentifier():
         yield f"package {name}{'' if importlib.util.find_spec(name) else ' (not installed)'}"
-    if kind in ("tokenizer", "pythia_tokens", "causal_model"):
+    if kind == "reference":
+        return
+    if kind in ("tokenizer", "pythia_tokens", "causal_model", "influence"):
         yield os.environ.get("HF_HUB_CACHE") or str(Path(os.environ.get("HF_HOME") or "~/.cache/huggingface") / "hub")
     yield from map(str, data_juicer_folders("models"))
 

@@ -16,7 +16,7 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 from tiny_causal import COOKING, SAILING, make
 
-from tamis.pipeline import execute, plan, recipe, resources
+from tamis.pipeline import assets, execute, plan, recipe, resources
 from tamis.pipeline.errors import OperatorError, RecipeError, StaleError
 from tamis.pipeline.ledger import ID
 from tamis.pipeline.run import apply, run
@@ -224,6 +224,15 @@ def test_what_decides_the_answer_names_the_stage(world, tmp_path):
     others = [stage(damping=0.2), stage(layers=None), stage(fit_rows=21), stage(labels="data"), stage(score="cosine_mean"), stage(fused=True),
               stage(answer_after=":"), stage(reference={"path": str(tmp_path / "same.jsonl"), "text_key": "answer"}), stage(curvature="kfac")]
     assert len({s.fingerprint for s in (plain, *others)}) == 10
+
+
+def test_what_it_needs_is_listed(world, tmp_path):
+    asked = words(world, tmp_path / "out")
+    model, reference = assets.needed(recipe.load(asked))
+    assert (model.kind, model.path, reference.path) == ("influence", str(world / "model"), str(world / "examples.jsonl"))
+    asked["process"][0]["influence_scorer"]["reference"] = {"path": "nowhere.jsonl"}
+    _, missing = assets.needed(recipe.load(asked))
+    assert missing.missing and missing.looked == ("nowhere.jsonl",) and "nothing lies there" in missing.note
 
 
 def test_instruction_data_count_by_their_answers(world):
