@@ -45,7 +45,7 @@ class Exporter:
 
     Files bear their names only after `close`; until then, and after a failure, there is nothing but hidden `.tmp` files,
     which the next attempt replaces. A named file in several shards becomes `name-00-of-04.jsonl` ... Shards of an
-    earlier export that have no successor are removed.
+    earlier export that have no successor are removed, those that a kill left half written too.
 
     Args:
         path: a folder, or a file by its suffix; local or an fsspec URL.
@@ -98,7 +98,7 @@ class Exporter:
         names = self._names(len(self._done))
         rename((shard.url, f"{self.folder}/{name}") for shard, name in zip(self._done, names, strict=True))
         for old in names_in(self.folder):
-            if old not in names and self._pattern().fullmatch(old):
+            if self.is_left(old, names):
                 remove(f"{self.folder}/{old}")
         self.shards = [
             Shard(f"{self.folder}/{name}", s.rows, s.sink.bytes, f"xxh3:{s.sink.hash.hexdigest()}")
@@ -145,6 +145,14 @@ class Exporter:
             return [f"{self.name}{self.suffix}"]
         digits = len(str(count)) + 1  # as Data-Juicer counts
         return [f"{self.name}-{i:0{digits}d}-of-{count:0{digits}d}{self.suffix}" for i in range(count)]
+
+    def is_left(self, old: str, names: Sequence[str]) -> bool:
+        """Whether a file is of an earlier export to this place: a shard that is not among `names`, or one that a kill left."""
+        if old in names:
+            return False
+        stem, ends = re.escape(self.name), "|".join(map(re.escape, [self.suffix] if self.suffix else SUFFIXES.values()))
+        hidden = rf"\.({stem}(-\d{{5,}})?({ends})|{self._pattern().pattern})(\.[0-9a-f]{{8}})?\.tmp"
+        return bool(self._pattern().fullmatch(old) or re.fullmatch(hidden, old))
 
     def _pattern(self) -> re.Pattern[str]:
         """Names that an export of this kind gives its shards."""

@@ -4,7 +4,6 @@ One pass over the parts tells how large each row is as written; from that follow
 pass writes the shards side by side. Which rows and ledger lines go into which file follows from the parts' counts.
 """
 
-import re
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -85,7 +84,7 @@ def shards(
     written = engine.map(task, range(len(cuts)), lambda _: None)
     names = out._names(len(cuts))
     for old in names_in(out.folder):
-        if old not in names and (out._pattern().fullmatch(old) or re.fullmatch(r"\..+\.[0-9a-f]{8}\.tmp", old)):
+        if out.is_left(old, names):
             remove(f"{out.folder}/{old}")
     return [Shard(f"{out.folder}/{name}", w["rows"], w["bytes"], w["digest"]) for name, w in zip(names, written, strict=True)]
 

@@ -147,6 +147,19 @@ def test_a_shorter_export_takes_the_place_of_a_longer_one(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir() if not p.name.startswith(".")) == ["mine.txt", "part-00000.parquet", "part-00001.parquet"]
 
 
+@pytest.mark.parametrize(("path", "ours", "others"), [
+    ("", [".part-00007.parquet.tmp", ".part-100000.jsonl.zst.tmp", ".part-00007.parquet.0123abcd.tmp", "part-00009.jsonl"],
+     [".part-7.parquet.tmp", ".part-00007.csv.tmp", ".my-00007.parquet.tmp", "part-00009.csv", ".part-00007.parquet.0123.tmp"]),
+    ("a+b.jsonl", [".a+b-00003.jsonl.tmp", ".a+b.jsonl.0123abcd.tmp", ".a+b-03-of-04.jsonl.0123abcd.tmp", "a+b-03-of-04.jsonl"],
+     [".aab-00003.jsonl.tmp", ".x.jsonl.0123abcd.tmp", ".a+b-00003.parquet.tmp", ".a+b-c-00003.jsonl.tmp", ".manifest.json.0123abcd.tmp"]),
+])
+def test_what_a_kill_left_of_more_shards_goes_and_nothing_else(tmp_path, path, ours, others):
+    for name in (*ours, *others):
+        (tmp_path / name).write_text("left")
+    (shard,) = export(batches(), str(tmp_path / path), TABLE.schema)
+    assert {p.name for p in tmp_path.iterdir()} == {*others, Path(shard.path).name}
+
+
 def test_json_of_every_kind_of_value(tmp_path):
     table = pa.table({
         "z": pa.array(["é\u2028\x00\"\\", None]), "big": pa.array([2**63 - 1, -(2**63)]), "f": [0.1, 1e300], "b": [True, None],
