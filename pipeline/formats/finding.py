@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 from ..errors import RecipeError
 from .kinds import DOCUMENTATION, counted, format_of, one_family, readable, suffix_of
-from .places import digest_of, filesystem, is_remote, local_path, protocol_of, shown
+from .places import asking, digest_of, filesystem, is_remote, local_path, protocol_of, shown
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,10 @@ def _exists(path: str, base: Path) -> bool:
 
 
 def _absolute(path: str, base: Path) -> Path:
-    return Path(os.path.normpath((base / local_path(path).expanduser()).absolute()))
+    try:
+        return Path(os.path.normpath((base / local_path(path).expanduser()).absolute()))
+    except RuntimeError as e:  # ~nobody
+        raise RecipeError(f"dataset_path {path!r}: there is no such home directory") from e
 
 
 def _globbed(pattern: Path) -> list[Path]:
@@ -164,14 +167,19 @@ def _look_remote(path: str) -> _Place:
     prefix = f"{path.split('://', 1)[0]}://"
     where = _bare(prefix, inner)
     try:
-        if glob.has_magic(where):
-            root, details = _fixed_part(inner), fs.glob(inner, detail=True)
-        elif fs.isfile(inner):
-            root, details = where.rpartition("/")[0], {inner: fs.info(inner)}
-        else:
-            root, details = inner.rstrip("/"), fs.find(inner, detail=True)
+        with asking(path):
+            if glob.has_magic(where):
+                root, details = _fixed_part(inner), fs.glob(inner, detail=True)
+            elif fs.isfile(inner):
+                root, details = where.rpartition("/")[0], {inner: fs.info(inner)}
+            else:
+                root, details = inner.rstrip("/"), fs.find(inner, detail=True)
     except (OSError, ValueError) as e:
         raise RecipeError(f"dataset_path {shown(path)!r}: cannot be listed ({shown(str(e)) or type(e).__name__})") from e
+    unsized = sorted(_bare(prefix, n) for n, info in details.items() if info["type"] == "file" and info.get("size") is None)
+    if unsized:
+        raise RecipeError(f"{shown(unsized[0])}: its server does not tell how large it is, so it cannot be read in parts; "
+                          "download it")
     files = {
         name.removeprefix(prefix): int(info["size"]) for name, info in sorted(details.items())  # http keeps its protocol
         if info["type"] == "file" and not _hidden(_bare(prefix, name)[len(root):].strip("/").split("/"))

@@ -3,9 +3,11 @@
 import io
 import os
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import fsspec
 import xxhash
@@ -16,6 +18,10 @@ PACKAGES = {
     "s3": "tamis[s3]", "s3a": "tamis[s3]", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "abfss": "adlfs", "az": "adlfs",
     "http": "aiohttp", "https": "aiohttp", "hf": "huggingface_hub", "sftp": "paramiko", "ssh": "paramiko",
 }
+_STORE_ERRORS = (  # of the libraries behind fsspec, those that are no OSError
+    ("aiohttp", "ClientError"), ("botocore.exceptions", "BotoCoreError"), ("botocore.exceptions", "ClientError"),
+    ("gcsfs.retry", "HttpError"), ("azure.core.exceptions", "AzureError"), ("paramiko", "SSHException"),
+)
 _USER = re.compile(r"(?<=://)[^/@\s'\"]*@")
 _QUERY = re.compile(r"(?<=://)([^?\s'\"]*)\?[^\s'\"]*")
 
@@ -66,13 +72,52 @@ def filesystem(url: str) -> tuple[Any, str]:
     return fs, path
 
 
+@contextmanager
+def asking(url: str) -> Iterator[None]:
+    """While a store is asked: whatever its library raises comes as OSError, without secrets, in the cause too."""
+    try:
+        yield
+    except _store_errors() as e:
+        user = url.partition("://")[2].partition("/")[0].rpartition("@")[0]
+        told = str(e).replace(f"{user}@", "") if user else str(e)
+        raise OSError(" ".join(shown(told).split()) or type(e).__name__) from None
+
+
+def _store_errors() -> tuple[type[BaseException], ...]:
+    """Only those of libraries that are in use."""
+    found = (getattr(sys.modules.get(module), name, None) for module, name in _STORE_ERRORS)
+    return tuple(e for e in found if isinstance(e, type) and issubclass(e, BaseException))
+
+
+class _StoreFile:
+    """A file of a store, opened for reading, whose errors are OSError."""
+
+    def __init__(self, file: Any, url: str) -> None:
+        self._file, self._url = file, url
+
+    def read(self, size: int = -1) -> bytes:
+        """As of any file."""
+        with asking(self._url):
+            data: bytes = self._file.read(size)
+            return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def __enter__(self) -> "_StoreFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
 def open_input(url: str) -> BinaryIO:
     """A file opened for reading bytes, seekable."""
     if not is_remote(url):
         return local_path(url).open("rb")
     fs, path = filesystem(url)
-    opened: BinaryIO = fs.open(path, "rb")
-    return opened
+    with asking(url):
+        return cast(BinaryIO, _StoreFile(fs.open(path, "rb"), url))
 
 
 def read_range(url: str, start: int, stop: int) -> bytes:
@@ -84,7 +129,8 @@ def read_range(url: str, start: int, stop: int) -> bytes:
             file.seek(start)
             return _read_all(file, stop - start)
     fs, path = filesystem(url)
-    data: bytes = fs.cat_file(path, start=start, end=stop)
+    with asking(url):
+        data: bytes = fs.cat_file(path, start=start, end=stop)
     return data
 
 
@@ -99,7 +145,8 @@ def digest_of(url: str) -> str:
     """The content's name: "xxh3:" and 32 hex digits of a local file; of a remote one the store's own tag, unread."""
     if is_remote(url):
         fs, path = filesystem(url)
-        info: dict[str, Any] = fs.info(path)
+        with asking(url):
+            info: dict[str, Any] = fs.info(path)
         tag = info.get("ETag") or info.get("etag")
         return f"etag:{str(tag).strip(chr(34))}:{info.get('size')}" if tag else f"ukey:{fs.ukey(path)}"
     hasher = xxhash.xxh3_128()
@@ -115,8 +162,9 @@ def open_output(url: str) -> BinaryIO:
         local_path(url).parent.mkdir(parents=True, exist_ok=True)
         return local_path(url).open("wb")
     fs, path = filesystem(url)
-    fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-    opened: BinaryIO = fs.open(path, "wb")
+    with asking(url):
+        fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+        opened: BinaryIO = fs.open(path, "wb")
     return opened
 
 

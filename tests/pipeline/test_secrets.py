@@ -3,6 +3,7 @@
 import functools
 import http.server
 import json
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ pytest.importorskip("aiohttp")
 from tamis.pipeline import cli, plan, recipe, steps, verify, why
 from tamis.pipeline.corpus import discover
 from tamis.pipeline.errors import RecipeError, TamisError
-from tamis.pipeline.formats.places import shown_all
+from tamis.pipeline.formats.places import asking, shown_all
 from tamis.pipeline.run import run
 from tamis.pipeline.workspace import Place
 
@@ -90,6 +91,48 @@ def test_what_commands_print_holds_none(
         cli.main()
     told = capsys.readouterr()
     assert not e.value.code and leaks(told.out + told.err) == []
+
+
+@pytest.mark.parametrize(("answer", "told"), [
+    ("403", "cannot be listed .*403"), ("500", "cannot be listed .*500"), ("302", "cannot be listed"), ("no length", "does not tell how large"),
+    ("breaks off", "the file stream breaks off"),
+])
+@pytest.mark.parametrize("words", [["plan", "r.yaml"], ["run", "r.yaml"]])
+def test_a_server_that_refuses_or_breaks_off_is_told_and_no_secret_with_it(
+    served: tuple[Path, str], tmp_path: Path, answer: str, told: str, words: list[str],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    def odd(self: Any) -> None:
+        body = b'{"text": "a"}\n' * 9 if answer in ("no length", "breaks off") else b""
+        self.send_response(200 if body else int(answer))
+        self.send_header("Location", self.path)
+        if answer != "no length":
+            self.send_header("Content-Length", str(2 * len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+        self.close_connection = True
+
+    for method in ("do_GET", "do_HEAD"):
+        monkeypatch.setattr(Quiet, method, odd)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(asked(served[1], tmp_path / "out")))
+    monkeypatch.setattr(sys, "argv", ["tamis", *words])
+    with pytest.raises(SystemExit) as e:
+        cli.main()
+    said = capsys.readouterr()
+    assert e.value.code in (1, 2) and re.search(told, " ".join(said.err.split())) and leaks(said.out + said.err) == []
+
+
+def test_what_a_library_of_a_store_raises_is_an_oserror_without_secrets() -> None:
+    aiohttp = pytest.importorskip("aiohttp")
+    with pytest.raises(OSError, match="^bucket host, https://host/a$") as e, asking("s3://alice:hunter2@host/a"):
+        raise aiohttp.ClientError("bucket alice:hunter2@host,\n https://bob:x@host/a?Signature=topsecret")
+    assert e.value.__suppress_context__
+    with pytest.raises(OSError, match="^a@b$"), asking("http://host/a"):
+        raise aiohttp.ClientError("a@b")
+    with pytest.raises(ZeroDivisionError), asking("http://host/a"):
+        1 / 0
 
 
 @pytest.mark.parametrize("path", [
