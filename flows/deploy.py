@@ -45,12 +45,12 @@ def deploy(
     run at a time anywhere: Prefect's global concurrency limit `gpu`, one for each GPU (None: as it is, or 1).
     Raises RecipeError for a recipe that cannot be planned or a schedule that is none, TamisError where registering fails.
     """
-    path = Path(recipe_path).resolve()
+    path = Path(os.path.realpath(recipe_path))  # as it stands where its links lead in a circle
     planned = plan.make(recipe.load(path))
     for number, what in ((gpu_jobs, "gpu_jobs"), (gpu_limit, "gpu_limit")):
         if number is not None and number < 1:
             raise RecipeError(f"{what} must be at least 1, it is {number}")
-    target = (file or path.with_suffix(".prefect.yaml")).resolve()
+    target = Path(os.path.realpath(file or path.with_suffix(".prefect.yaml")))
     text = written(planned.recipe.project_name, path, target, name, pool, _schedules(cron, timezone), gpu_pool, gpu_jobs)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, "utf-8")

@@ -23,12 +23,14 @@ from .comparing.show import show
 from .comparing.trial import Trial
 from .engines.cli import submit_command
 from .errors import RecipeError, TamisError
+from .formats.places import shown
 from .index import commands as indexing
 from .index import upkeep
 from .lake import cli as lake
 from .reporting.words import counted
 from .run import run as run_recipe
 from .terminal import err, out
+from .workspace import Place
 
 app = typer.Typer(
     name="tamis", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
@@ -182,6 +184,7 @@ def analyze_command(
     as_json: Json = False,
 ) -> None:
     """Compute every number without deleting anything, and show how each is distributed, with a recipe to start from."""
+    Place.of(str(folder))
     with display.progress(err, quiet=as_json) as progress:
         found = analysis.analyze(_found(what), folder, text_key=text_key, progress=progress)
     if as_json:
@@ -340,6 +343,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that knows fewer letters than the data
     try:
+        _utf8(sys.argv[1:])
         app()
     except RecipeError as e:
         lines = str(e).splitlines()
@@ -354,7 +358,8 @@ def main() -> None:
         sys.exit(e.exit_code)
     except OSError as e:
         sys.stdout = None  # type: ignore[assignment]  # or Python would try once more to write what could not be written
-        err.print(f"[bold red]It failed:[/bold red] {e}")
+        err.print("[bold red]It failed:[/bold red] ", end="")
+        err.print(shown(str(e)), markup=False)
         sys.exit(1)
     except KeyboardInterrupt:
         _interrupted()
@@ -362,6 +367,13 @@ def main() -> None:
         if e.code == _INTERRUPTED:  # typer makes this of Ctrl-C, and says nothing
             _interrupted()
         raise
+
+
+def _utf8(words: list[str]) -> None:
+    """Raises RecipeError for a word of the command line that no text can hold: it names a file that must be renamed."""
+    for word in words:
+        if "\0" in word or any("\ud800" <= letter <= "\udfff" for letter in word):
+            raise RecipeError(f"{word!a}: this word of the command line is not UTF-8; if it names a file, rename that")
 
 
 def _interrupted() -> NoReturn:

@@ -39,6 +39,7 @@ from .formats.places import shown
 
 LAYOUT = 3  # raise when files in a stage folder change their meaning: no older stage is then taken for done
 _STAGE = re.compile(r"\d{2,}-[a-z]+-[0-9a-f]{16}")
+_URL = re.compile(r"[a-zA-Z][\w+.-]+:/")  # a path has lost the second of its slashes
 _HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
@@ -202,14 +203,18 @@ class Place:
     @classmethod
     def of(cls, export_path: str, work_dir: str | None = None) -> "Place":
         """`out/` is a run folder; `out/x.jsonl` asks for that file, with the run folder `out/x/` beside it."""
-        if "://" in export_path and not export_path.startswith("file://"):
+        if _URL.match(export_path) and not export_path.startswith("file:"):
             raise RecipeError(f"export_path {shown(export_path)!r}: a run folder must be local; copy the folder there afterwards")
         try:
             path = Path(export_path.removeprefix("file://")).expanduser()
             work = Path(work_dir).expanduser() if work_dir else None
         except RuntimeError as e:  # ~nobody
             raise RecipeError(f"export_path {export_path!r} cannot be written to: there is no such home directory") from e
-        if path.resolve() in (Path("/"), Path.home().resolve()):
+        try:
+            whole = [p.resolve() for p in (path, *([work] if work else []))]
+        except RuntimeError as e:
+            raise RecipeError(f"export_path {export_path!r} cannot be written to: its links lead in a circle") from e
+        if whole[0] in (Path("/"), Path.home().resolve()):
             raise RecipeError(f"export_path {export_path!r}: results do not go there directly; name a folder of their own")
         suffix = file_suffix(path.name)
         folder = path.with_name(path.name.removesuffix(suffix)) if suffix else path

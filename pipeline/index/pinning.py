@@ -78,7 +78,10 @@ def problems(step: Step, place: Place, data: Sequence[Path]) -> list[str]:
 def _place_problems(path: str, place: Place, data: Sequence[Path]) -> list[str]:
     if "://" in path:
         return [f"index {shown(path)!r} must be a folder of this machine"]
-    index = Path(path).expanduser().resolve()
+    try:
+        index = Path(path).expanduser().resolve()
+    except RuntimeError:
+        return [f"index {path!r}: there is no such home directory, or its links lead in a circle"]
     if index.exists() and not index.is_dir():
         return [f"index {path!r} is a file, not a folder"]
     own = [p.resolve() for p in (place.work, *(place.run / n for n in ("data", "kept", "ledger")))]

@@ -42,7 +42,10 @@ def root_of(path: str) -> Path:
     """The lake's root, resolved. Raises RecipeError where it is no local folder."""
     if "://" in path and not path.startswith("file://"):
         raise RecipeError(f"{path}: a lake is scanned where it can be renamed: give a local or mounted folder")
-    root = Path(path.removeprefix("file://")).expanduser()
+    try:
+        root = Path(path.removeprefix("file://")).expanduser()
+    except RuntimeError as e:  # ~nobody
+        raise RecipeError(f"{path}: there is no such home directory") from e
     if not root.is_dir():
         raise RecipeError(f"{path}: there is no such folder; name the root of a lake of tables")
     return root.resolve()

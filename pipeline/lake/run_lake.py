@@ -111,7 +111,8 @@ def lake_root(recipe: Recipe) -> Path:
         raise RecipeError(f"{recipe.name}: dataset_path is the root folder of one lake, {len(recipe.dataset_path)} paths are given")
     path = recipe.dataset_path[0]
     beside = recipe.folder / path
-    return root_of(str(beside) if not Path(path).expanduser().exists() and beside.is_dir() else path)
+    home = path.startswith("~")
+    return root_of(str(beside) if not home and not Path(path).exists() and beside.is_dir() else path)
 
 
 def plan_lake(told: Asked) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from ..formats.places import open_input
 from ..ledger import ID
 from ..workspace import StageFolder, Workspace, read_json
 
+_PARTS = {"recipe": dict, "inputs": list, "steps": list, "stages": list, "shards": list, "ledger": list, "kept": list,
+          "rows_in": int, "rows_out": int, "rows_left": int}  # of a manifest, what is asked of it below and by `verify`
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -36,6 +39,9 @@ class Finished:
         if manifest is None:
             there = "it has no manifest.json" if folder.is_dir() else "there is no such folder"
             raise TamisError(f"{folder} is not the folder of a finished run: {there}")
+        if wrong := sorted(key for key, type in _PARTS.items() if not isinstance(manifest.get(key), type)):
+            lacks = f"it lacks {', '.join(wrong)}"
+            raise TamisError(f"{folder / 'manifest.json'} is no manifest of a finished run, or damaged: {lacks}")
         return cls(folder, manifest)
 
     @property

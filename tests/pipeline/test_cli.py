@@ -56,6 +56,23 @@ def tamis(home, monkeypatch, capsys):
     return tamis
 
 
+@pytest.mark.parametrize("words", [
+    ["why", "half", "1"], ["verify", "half"], ["dups", "half"], ["plan", "r.yaml", "--set", "export_path=loop"], ["analyze", "r.yaml", "--out", "loop/x"],
+    ["run", "r.yaml", "--set", "work_dir=loop/x"], ["lake", "scan", "data", "--out", "loop"], ["lake", "scan", "~nobody-of-that-name/x"],
+    ["dedup-index", "build", "loop", "data/c.jsonl"], ["dedup-index", "build", "~nobody-of-that-name/x", "data/c.jsonl"],
+    ["train-classifier", "--good", "~nobody-of-that-name/x", "--bad", "data", "--out", "m"], ["analyze", "r.yaml", "--out", "http://host/x"],
+    ["analyze", "r.yaml", "--out", "b[/red]d/f"], ["run", "caf\udce9.yaml"], ["analyze", "data", "--out", "\udcff"], ["lake", "scan", "~nobody-of-that-name"],
+])
+def test_nonsense_is_told_in_words(home, tamis, words):
+    (home / "loop").symlink_to(home / "loop")
+    (home / "half").mkdir()
+    (home / "half" / "manifest.json").write_text('{"tamis": "1", "shards": 3, "ledger": null}')
+    (home / "b[").mkdir()
+    (home / "b[" / "red]d").write_text("a file")
+    said = tamis(*words)
+    assert said.code in (1, 2) and len(said.err) > 20 and "Traceback" not in said.err
+
+
 def pure(text: str):
     """The one JSON value that `text` is."""
 

@@ -17,7 +17,8 @@ from tamis.pipeline.reporting.finished import Finished
 
 def run(folder: Path, **manifest: Any) -> Finished:
     folder.mkdir(parents=True, exist_ok=True)
-    told = {"recipe": {"text_keys": ["text"], "dataset_path": []}, "inputs": [], "stages": [], **manifest}
+    told = {"recipe": {"text_keys": ["text"], "dataset_path": []}, "inputs": [], "stages": [], "steps": [], "shards": [], "ledger": [],
+            "kept": [], "rows_in": 0, "rows_out": 0, "rows_left": 0, **manifest}
     (folder / "manifest.json").write_text(json.dumps(told), "utf-8")
     return Finished.open(folder)
 
