@@ -66,7 +66,7 @@ def restore_all(
                 _undamaged(name, damaged)
                 within(root, root / name, recipe)
                 _bring_back(entry, recipe, places, root, from_trash)
-            except StaleError as e:
+            except (OSError, StaleError) as e:
                 told(recipe, str(e))
                 continue
             done.append(recipe)
@@ -109,8 +109,12 @@ def _bring_back(entry: Entry, recipe: Mapping[str, Any], places: Mapping[str, Pl
     else:
         move(rebuilt(entry, recipe, places, root), target)
         how = f"rebuilt from {recipe['parent']['name']}"
-    mark_restored(entry, how)
-    note(entry.path.parent, how, name, entry)
+    try:
+        mark_restored(entry, how)
+        note(entry.path.parent, how, name, entry)
+    except OSError as e:  # a full disk lets tables be moved, and no more
+        why = f"{name}: is in its place again, but that could not be written down ({e.strerror or e})"
+        raise StaleError(f"{why}: restore it once more when there is room") from e
 
 
 def within(root: Path, target: Path, recipe: Mapping[str, Any]) -> None:

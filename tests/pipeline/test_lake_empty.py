@@ -14,6 +14,7 @@ from tamis.pipeline.cli import app
 from tamis.pipeline.errors import RecipeError, StaleError
 from tamis.pipeline.execute import Silent
 from tamis.pipeline.lake import apply_plan, emptying, graph
+from tamis.pipeline.lake import restore as restoring
 from tamis.pipeline.lake.emptying import copies, empty
 from tamis.pipeline.lake.restore import restore, restore_all
 from tamis.pipeline.lake.run_lake import Asked, asked_of, plan_lake, scan_lake
@@ -173,6 +174,21 @@ def test_one_damaged_restore_json_is_named_and_the_other_tables_go_on(
     assert done.exit_code == 1 and isinstance(done.exception, StaleError) and "stays deleted: " in done.output
     assert [c.table for c in empty(lake, told.settings, lambda *_: None)] == ["zone"]
     assert in_the_trash(lake) == ["part.parquet"] and sorted(p.name for p in lake.glob("[!.]*")) == ["all.parquet", "zone"]
+
+
+def test_a_full_disk_keeps_no_table_from_being_moved_back(trashed: tuple[Path, Asked], monkeypatch: pytest.MonkeyPatch) -> None:
+    lake, told = trashed
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    heard: dict[str, str] = {}
+    with monkeypatch.context() as patch:
+        patch.setattr(restoring, "mark_restored", full)
+        assert restore_all(lake, told.settings, lambda r, why: heard.update({r["table"]: why}), from_trash=True) == []
+    assert set(heard) == {"part.parquet", "zone"} and all("in its place again" in w and "No space left" in w for w in heard.values())
+    assert pq.read_table(lake / "part.parquet").equals(PART) and pq.read_table(lake / "zone").equals(ZONE) and not in_the_trash(lake)
+    assert len(restore_all(lake, told.settings, lambda *_: None)) == 2 and restore_all(lake, told.settings, lambda *_: None) == []
 
 
 def test_of_a_table_deleted_twice_only_the_last_copy_must_be_proved(trashed: tuple[Path, Asked], tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from lake_formats import FORMATS, applied, plain_lake, planned
-from planted_lake import Lake, write
+from lake_formats import FORMATS, applied, plain_lake, planned, write_jsonl
+from planted_lake import Lake, write, write_csv
 
 from tamis.pipeline.errors import RecipeError
 from tamis.pipeline.lake import apply_plan
 from tamis.pipeline.lake import restore as restoring
-from tamis.pipeline.lake.restore import restore
+from tamis.pipeline.lake.restore import restore, restore_all
 
 KILLER = """
 import os, signal, sys
@@ -39,6 +39,8 @@ for module, name in ((apply_plan, "note"), (apply_plan, "atomically"), (apply_pl
 told = asked_of(run)
 if what == "apply":
     apply_plan.apply(told.run, graph.load(told.run), told.settings, lambda *_: None)
+elif what == "all":
+    restore.restore_all(graph.load(told.run).root, told.settings, lambda *_: None)
 else:
     restore.restore(graph.load(told.run).root, table, told.settings)
 print("finished")
@@ -73,6 +75,24 @@ def test_a_kill_between_any_two_steps_loses_nothing(tmp_path: Path) -> None:
     assert not (lake / "part.parquet").exists()
     assert until_done("restore") > 2
     assert pq.read_table(lake / "part.parquet").equals(table.slice(5, 20))
+
+
+@pytest.mark.parametrize(("writer", "step"), [(write_csv, 2), (write_jsonl, 5)], ids=["csv", "jsonl"])
+def test_a_killed_restore_of_all_goes_on_and_brings_all_back(tmp_path: Path, writer: Any, step: int) -> None:
+    lake, made = tmp_path / "lake", plain_lake()
+    write(Lake({n: made.tables[n] for n in ("all", "copy", "part")}), lake, 3, writer)
+    told, plan = planned(lake, tmp_path / "run", "storage_price=1000")
+    names = sorted(d["table"] for d in plan["delete"])
+    before = {n: (lake / n).read_bytes() for n in names}
+    applied(told)
+    assert len(names) == 2 and not any((lake / n).exists() for n in names)
+    done = subprocess.run([sys.executable, "-c", KILLER, "all", str(told.run), str(step), "-"],
+                          env=os.environ | {"NUMBA_NUM_THREADS": "1"}, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert all(next(lake.glob(f".tamis-trash/*/table/{n}")).read_bytes() == data for n, data in before.items())
+    restore_all(lake.resolve(), told.settings, lambda recipe, why: pytest.fail(f"{recipe['table']}: {why}") if why else None)
+    assert all((lake / n).exists() for n in names) and restore_all(lake.resolve(), told.settings, lambda *_: None) == []
+    assert len(planned(lake, tmp_path / "again", "storage_price=1000")[1]["delete"]) == 2  # each is contained in another again
 
 
 class Killed(BaseException):
