@@ -20,6 +20,7 @@ def demo_corpus() -> Path:
 
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of flows share one process of a parallel run (--dist loadgroup) and so one server, those of Spark one session."""
     for item in items:
