@@ -161,7 +161,7 @@ def dups_command(
     if as_json:
         print(json.dumps(dups.as_json(found), ensure_ascii=False))
     else:
-        dups.show(out, found)
+        dups.show(out, found, dups.indexed(run))
 
 
 @app.command("verify")

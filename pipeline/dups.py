@@ -70,6 +70,11 @@ def clusters(run: Path, limit: int = 5, members: int = 3) -> list[Cluster]:
     return [_cluster(finished, c, members) for c in sizes.sort_by(order).slice(0, limit).to_pylist()]
 
 
+def indexed(run: Path) -> int:
+    """How many rows left for the sake of rows that an index remembers: their texts are not here, so they are no clusters."""
+    return sum(step["left"].get("indexed", 0) for step in Finished.open(Path(run)).manifest["steps"])
+
+
 def _cluster(run: Finished, told: dict[str, Any], members: int) -> Cluster:
     kept = told["kept_id"]
     mine = (pc.field("kept_id") == kept) & (pc.field("step") == told["step"])
@@ -145,10 +150,13 @@ _MARKS = {
 }
 
 
-def show(console: Console, found: list[Cluster]) -> None:
+def show(console: Console, found: list[Cluster], indexed: int = 0) -> None:
     """For a terminal; what left has `[-...-]`, what is new `{+...+}`, so that it is readable without colours."""
     if not found:
-        console.print("No row left as a duplicate of another.")
+        console.print("No row left as a duplicate of another row of this run.")
+    if indexed:
+        verb = "row left as a duplicate of one" if indexed == 1 else "rows left as duplicates of some"
+        console.print(f"{indexed:,} {verb} that the index remembers; `tamis why RUN ROW` names it.\n")
     for c in found:
         console.print(Text(f"{c.size:,} rows  step {c.step} ({c.op})  stays: {oneline(c.kept_where)}", "bold"))
         console.print(Text(f"  {oneline(c.kept_excerpt)}", "dim"))

@@ -164,6 +164,8 @@ def test_the_books_balance_and_why_names_the_document(made: Path) -> None:
     step = manifest["steps"][1]
     assert step["left"]["indexed"] == step["facts"]["indexed"] > 0 and step["left"]["duplicate"] > 0
     assert [f for f in check(made / "out") if f.level != "ok"] == []
+    shown = CliRunner().invoke(app, ["dups", str(made / "out")]).output
+    assert f"{step['left']['indexed']:,} rows left as duplicates of some that the index remembers" in shown and "stays: " in shown
     line = next(r for r in pq.read_table(made / "out" / "ledger").to_pylist() if r["reason"] == "indexed")
     told = text(story(made / "out", f"{line['__source__']}:{line['__position__']}"))
     assert "already in the index" in told and "day0.jsonl:" in told and "in index index" in told

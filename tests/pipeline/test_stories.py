@@ -152,7 +152,7 @@ def test_no_duplicates_and_markup_of_the_user_s(tmp_path: Path) -> None:
     words = {"dataset_path": str(tmp_path / "rows.jsonl"), "export_path": str(tmp_path / "out"), "np": 1, "process": ["document_deduplicator"]}
     run(words)
     assert dups.clusters(tmp_path / "out") == []
-    assert CliRunner().invoke(app, ["dups", str(tmp_path / "out")]).output.strip() == "No row left as a duplicate of another."
+    assert CliRunner().invoke(app, ["dups", str(tmp_path / "out")]).output.strip() == "No row left as a duplicate of another row of this run."
     assert CliRunner().invoke(app, ["dups", str(tmp_path / "out"), "--json"]).output.strip() == "[]"
     (tmp_path / "rows.jsonl").write_text((json.dumps({"text": "[red]a[/red] [b]"}) + "\n") * 2)
     run(words)
