@@ -71,7 +71,10 @@ def begun(home: Path) -> Iterator[subprocess.Popen[str]]:
     if cores() < 2:
         pytest.skip("one core has no workers")
     command = [sys.executable, "-m", "tamis", "run", "r.yaml"]
-    process = subprocess.Popen(command, cwd=home, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command, cwd=home, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # else deaf where these tests run behind a shell's `&`
+    )
     until_begun(home, lambda: process.poll() is None)
     yield process
     process.kill()
