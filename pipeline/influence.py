@@ -12,6 +12,7 @@ from ..selectors.influence.rewards import Example, InfluenceModel, InfluenceSett
 from . import corpus
 from .errors import RecipeError, did_you_mean
 from .local_models import find_folder
+from .workspace import atomically
 
 REFERENCE = ("path", "text_key", "prompt_key", "answer_after")
 _LEAST = {"damping": 0.0, "fit_rows": 1, "context": 2, "max_tokens": 2, "batch_tokens": 1}
@@ -65,7 +66,7 @@ def job(path: str, sha256: str, given: Mapping[str, Any]) -> InfluenceJob:
     """The model, loaded. Raises ValueError where it cannot be."""
     told = dict(given)
     after = told.pop("answer_after")
-    return InfluenceJob(InfluenceModel(path, InfluenceSettings(**told), identity=sha256), after)
+    return InfluenceJob(InfluenceModel(path, InfluenceSettings(**told), identity=sha256), after, atomically)
 
 
 def reference_place(reference: Mapping[str, Any]) -> tuple[Path, tuple[tuple[str, Any], ...]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 
-from .long_texts import bits, separators
+from .long_texts import LONG, bits, separators
 
 FILE = "tokenizer.json"
 
@@ -141,7 +141,9 @@ class Tokenizer:
 
     def counts(self, texts: Sequence[str]) -> list[int]:
         """The number of tokens of each text."""
-        return [len(e.ids) for e in self._reader.encode_batch_fast(list(texts), add_special_tokens=False)]
+        short = [t for t in texts if len(t) <= LONG]
+        found = iter(self._reader.encode_batch_fast(short, add_special_tokens=False))
+        return [len(next(found).ids) if len(t) <= LONG else sum(map(len, self.bits(t))) for t in texts]
 
     def pieces(self, text: str) -> list[str]:
         """The tokens of a text as they are written; of what has none, the text itself."""

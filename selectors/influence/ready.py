@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .rewards import Example, InfluenceModel
-from .saving import load, save
+from .saving import Put, load, plainly, save
 
 if TYPE_CHECKING:
     import torch
@@ -61,10 +61,12 @@ class InfluenceJob:
     Attributes:
         model: loaded.
         after: see `FittedInfluence`.
+        put: how files are made; a pipeline gives one that leaves a file whole or not at all.
     """
 
     model: InfluenceModel
     after: str | None = None
+    put: Put = plainly
 
     def rewards(self, texts: Sequence[str | None], examples: Sequence[Example]) -> np.ndarray:
         """float64[n], with the curvature fitted on these same texts: for a notebook, where nothing is kept."""
@@ -81,8 +83,8 @@ class InfluenceJob:
         given = answers(texts, self.after)
         arguments = self._arguments(examples)
         if load(folder, "query", arguments) is None:
-            query = self.model.query(self.model.fitted(kept or folder, given, keys), examples)
-            save(folder, "query", query, arguments)
+            query = self.model.query(self.model.fitted(kept or folder, given, keys, self.put), examples)
+            save(folder, "query", query, arguments, self.put)
         tokens = sum(d.told for d in self.model.documents(given)) if self.model.settings.curvature != "identity" else 0
         return {"layers": len(self.model.layers), "examples": len(examples), "fitted_rows": len(texts), "fitted_tokens": tokens}
 

@@ -21,7 +21,7 @@ from .curvature import Factors, Kind, fit, solve
 from .documents import Document, batches, windows
 from .gradients import Matrices, Mean, Products
 from .network import Labels, Network
-from .saving import load, packed, save, unpacked
+from .saving import Put, load, packed, plainly, save, unpacked
 
 if TYPE_CHECKING:
     import torch
@@ -148,14 +148,14 @@ class InfluenceModel:
         return told | {"context": self.context, "model": self.identity, "blocks": shapes,
                        "texts": _digest([*map(list, texts)], [int(k) for k in keys])}
 
-    def fitted(self, folder: Path, texts: Sequence[Example], keys: Sequence[int]) -> dict[str, Factors]:
+    def fitted(self, folder: Path, texts: Sequence[Example], keys: Sequence[int], put: Put = plainly) -> dict[str, Factors]:
         """`factors`, from the folder, or computed and kept there. Raises ValueError where the folder's have other arguments."""
         inputs, told = {b.name: b.inputs for b in self.network.blocks}, self.arguments(texts, keys)
         known = load(folder, "factors", told)
         if known is not None:
             return unpacked({k: v.to(self.device) for k, v in known.items()}, inputs)
         found = self.factors(texts, keys)
-        save(folder, "factors", packed(found, inputs), told)
+        save(folder, "factors", packed(found, inputs), told, put)
         return found
 
     def _batches(self, documents: Sequence[Document]) -> Any:

@@ -1,9 +1,7 @@
 """Tensors on disk with the arguments that they were made with: taken up only for the very same arguments."""
 
 import json
-import os
-import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +11,29 @@ if TYPE_CHECKING:
     import torch
 
 
+Put = Callable[[Path, Callable[[Path], Any]], Any]  # makes a file by calling what writes it with a path
+
+
 class OtherArgumentsError(ValueError):
     """What lies there was made with other arguments."""
 
 
-def save(folder: Path, name: str, tensors: Mapping[str, "torch.Tensor"], arguments: Mapping[str, Any]) -> None:
-    """Write `name.safetensors` and, after it, `name.json`, each whole or not at all."""
+def plainly(path: Path, write: Callable[[Path], Any]) -> None:
+    """A `Put` that writes to the path itself: whoever is killed meanwhile leaves half a file there."""
+    write(path)
+
+
+def save(
+    folder: Path, name: str, tensors: Mapping[str, "torch.Tensor"], arguments: Mapping[str, Any], put: Put = plainly,
+) -> None:
+    """Write `name.safetensors` and, after it, `name.json`, without which the other does not count."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
     held = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    _replace(folder / f"{name}.safetensors", lambda tmp: save_file(held, tmp))
+    put(folder / f"{name}.safetensors", lambda tmp: save_file(held, tmp))
     told = json.dumps(dict(arguments), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    _replace(folder / f"{name}.json", lambda tmp: tmp.write_text(told, "utf-8"))
+    put(folder / f"{name}.json", lambda tmp: tmp.write_text(told, "utf-8"))
 
 
 def load(folder: Path, name: str, arguments: Mapping[str, Any]) -> dict[str, "torch.Tensor"] | None:
@@ -68,14 +76,3 @@ def unpacked(tensors: Mapping[str, "torch.Tensor"], inputs: Mapping[str, str]) -
     """What `packed` has packed."""
     names = [key.removeprefix("values/") for key in tensors if key.startswith("values/")]
     return {n: Factors(tensors[f"values/{n}"], tensors.get(f"left/{n}"), tensors.get(f"right/{inputs[n]}")) for n in names}
-
-
-def _replace(path: Path, write: Any) -> None:
-    tmp = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        write(tmp)
-        with tmp.open("rb+") as file:
-            os.fsync(file.fileno())
-        tmp.replace(path)
-    finally:
-        tmp.unlink(missing_ok=True)

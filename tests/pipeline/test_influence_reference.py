@@ -10,6 +10,7 @@ pytest.importorskip("transformers")
 from tiny_causal import make
 
 from tamis.pipeline import influence, resources, steps
+from tamis.pipeline.workspace import atomically
 from tamis.selectors.influence.curvature import Factors
 from tamis.selectors.influence.saving import load, packed, save, unpacked
 
@@ -94,10 +95,10 @@ def test_what_was_not_written_whole_is_not_there(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(Path, "replace", dies)
     with pytest.raises(KeyboardInterrupt):
-        save(tmp_path, "factors", packed(factors, inputs), {"seed": 0})
+        save(tmp_path, "factors", packed(factors, inputs), {"seed": 0}, atomically)
     assert load(tmp_path, "factors", {"seed": 0}) is None
     monkeypatch.setattr(Path, "replace", replace)
-    save(tmp_path, "factors", packed(factors, inputs), {"seed": 0})
+    save(tmp_path, "factors", packed(factors, inputs), {"seed": 0}, atomically)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["factors.json", "factors.safetensors"]
     told = load(tmp_path, "factors", {"seed": 0}) or {}
     assert sorted(told) == ["left/a", "left/b", "right/a", "values/a", "values/b"], "an input factor that is shared lies there once"
