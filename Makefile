@@ -37,8 +37,10 @@ help:  ## This list
 	$(PIP) torch==2.13.0
 	touch $@
 
+# the last line compiles the kernels of the demo for this processor, once
 .venv/.run: .venv/.base $(SOURCES)
 	$(PIP) '.[language,embed]'
+	$(BIN)/tamis plan recipes/demo.yaml > /dev/null
 	touch $@
 
 .venv/.test: .venv/.base $(SOURCES)

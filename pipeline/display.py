@@ -3,6 +3,7 @@
 import inspect
 import json
 import math
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ from .workspace import Place, Workspace
 
 _SHORT = {"not_member": "not in the list"}
 _PLAIN_EVERY = 10.0  # seconds between lines where there is no terminal to draw on
+_LONG_CHECK = 3.0  # seconds after which it is said why the check before the first stage takes long
+_CHECKING = "compiles kernels at their first use"
 
 
 @contextmanager
@@ -33,12 +36,23 @@ def progress(console: Console, quiet: bool = False) -> Iterator[Watcher]:
     if quiet:
         yield Silent()
     elif not console.is_terminal:
-        yield _Lines(console)
+        lines = _Lines(console)
+        waiting = threading.Timer(_LONG_CHECK, lines.waiting)
+        waiting.daemon = True
+        waiting.start()
+        try:
+            yield lines
+        finally:
+            waiting.cancel()
     else:
         columns = (SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description:<44}"), BarColumn(24),
                    TextColumn("{task.fields[told]:>34}"), TimeElapsedColumn())
         with Progress(*columns, console=console) as bars:
-            yield _Bars(bars)
+            watcher = _Bars(bars)
+            try:
+                yield watcher
+            finally:
+                watcher.checked()
 
 
 def title(stage: Stage) -> str:
@@ -53,9 +67,15 @@ class _Bars:
     def __init__(self, bars: Progress) -> None:
         self.bars, self.rows = bars, 0
         self.task: TaskID | None = None
+        self.check = bars.add_task("0 check", total=1, told=_CHECKING)
         self.began = time.perf_counter()
 
+    def checked(self) -> None:
+        """Take the line of the check away."""
+        self.bars.update(self.check, completed=1, visible=False)
+
     def begin(self, stage: Stage, parts: int) -> None:
+        self.checked()
         self.rows, self.began = 0, time.perf_counter()
         self.task = self.bars.add_task(title(stage), total=parts + 1, told="")  # the last one is for `end`
 
@@ -82,6 +102,11 @@ class _Bars:
 class _Lines:
     def __init__(self, console: Console) -> None:
         self.console, self.stage, self.parts, self.done, self.last = console, "", 1, 0.0, time.perf_counter()
+
+    def waiting(self) -> None:
+        """What a check does that takes long: a first run on a machine compiles what the recipe needs."""
+        if not self.stage:
+            self.console.print(f"0 check  {_CHECKING}", markup=False)
 
     def begin(self, stage: Stage, parts: int) -> None:
         self.stage, self.parts, self.done, self.last = title(stage), max(parts, 1), 0.0, time.perf_counter()

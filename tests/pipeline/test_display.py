@@ -2,12 +2,15 @@
 
 import io
 import re
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from tamis.pipeline import display, plan, recipe
+from tamis.pipeline.errors import RecipeError
 from tamis.pipeline.run import run
 from tamis.pipeline.verify import Finding
 
@@ -80,6 +83,29 @@ def test_progress_of_a_whole_run_on_a_terminal_and_on_none(tmp_path, terminal):
         assert title in text
     assert "2 -> 1 rows" in text and "2 -> 1 rows (done before)" in text
     assert ("\x1b" in text) is terminal
+
+
+def test_a_check_that_takes_long_says_why_and_leaves_no_line_behind(monkeypatch):
+    """A first run on a machine compiles: half a minute of nothing looks like a hang."""
+    monkeypatch.setattr(display, "_LONG_CHECK", 0.01)
+    plain = Console(file=io.StringIO(), width=140)
+    with display.progress(plain):
+        for _ in range(500):
+            if plain.file.getvalue():  # type: ignore[attr-defined]
+                break
+            time.sleep(0.01)
+    assert plain.file.getvalue() == "0 check  compiles kernels at their first use\n"  # type: ignore[attr-defined]
+    soon = Console(file=io.StringIO(), width=140)
+    with display.progress(soon) as watcher:
+        watcher.begin(SimpleNamespace(index=2, kind="dedup", steps=[]), 1)  # type: ignore[arg-type]
+        time.sleep(0.05)
+    assert not soon.file.getvalue()  # type: ignore[attr-defined]
+    drawing = Console(file=io.StringIO(), width=140, force_terminal=True)
+    with pytest.raises(RecipeError), display.progress(drawing):
+        raise RecipeError("wrong")
+    with display.progress(drawing) as bars:
+        bars.begin(SimpleNamespace(index=2, kind="dedup", steps=[]), 1)  # type: ignore[arg-type]
+        assert [t.visible for t in bars.bars.tasks] == [False, True]  # type: ignore[attr-defined]
 
 
 def test_quiet_says_nothing():

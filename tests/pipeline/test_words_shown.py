@@ -60,9 +60,9 @@ def test_no_stage_is_ticked_before_its_end(passes: int) -> None:
     watcher.begin(stage, 3)  # type: ignore[arg-type]
     for _ in range(3 * passes):
         watcher.advance({"rows": 10})
-        assert not bars.tasks[0].finished
+        assert not bars.tasks[-1].finished
     watcher.end(stage, {"rows_in": 30, "rows_out": 30}, 1.0, False)  # type: ignore[arg-type]
-    assert bars.tasks[0].finished
+    assert bars.tasks[-1].finished
 
 
 def test_a_second_pass_is_not_part_17_of_8(monkeypatch: pytest.MonkeyPatch) -> None:
