@@ -22,6 +22,11 @@ import pyarrow.compute as pc
 import zstandard
 
 
+def share(part: int, whole: int) -> str:
+    """`0.9983`; a dash of nothing."""
+    return f"{part / whole:.4f}" if whole else "-"
+
+
 def told_likeness(path: Path, most: int) -> float | None:
     """Largest difference between `jaccard5_prev` in the file and our exact Jaccard of those two rows; None where not told."""
     from tamis.operators.dedup.edges import jaccard
@@ -84,7 +89,7 @@ def main() -> None:
                 continue
             right = (removed & gone).sum()
             print(f"| {name} | {len(text):,} | {len(a):,} | {system} | {pairs if system == 'tamis, verified' else ''} "
-                  f"| {right / max(gone.sum(), 1):.4f} | {right / max(removed.sum(), 1):.4f} |", flush=True)
+                  f"| {share(right, gone.sum())} | {share(right, removed.sum())} |", flush=True)
         told = told_likeness(path, how.docs)
         if told is not None:
             print(f"{name}: our Jaccard and the file's differ by {told:.6f} at most")
