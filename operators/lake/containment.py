@@ -18,14 +18,15 @@ def contained_tables(
     named: Mapping[str, pa.Table], *, missing_values: Literal["distinct", "empty"] = "distinct", bag: bool = False,
     tolerance: float = 0.0, epsilon: float = 0.01, delta: float = 0.01, probe_columns: int = 1, folders: list[str] | None = None,
     keep: list[str] | None = None, copies: int = 1, storage_price: float = 0.023, maintenance_price: float = 0.005,
-    read_price: float = 0.005, write_price: float = 0.005, read_speed: float = 100e6, write_speed: float = 50e6,
+    read_price: float = 0.005, write_price: float = 0.000625, read_speed: float = 85e6, write_speed: float = 50e6,
     start_seconds: float = 1.0, accesses: float = 1.0, maintenance_runs: float = 1.0, max_latency: float = 3600.0,
     overrides: dict[str, dict[str, float]] | None = None, solver_seconds: float = 60.0, trash: str = ".tamis-trash",
 ) -> list[tuple[str, str]]:
     """Tables of a lake whose rows all are in another table, and the cheapest set of them to delete.
 
     As a function: every (parent, child) among tables in memory, compared all with all; `missing_values`, `bag` and
-    `tolerance` count, the rest is for lakes on disk (docs/lake.md).
+    `tolerance` count, the rest is for lakes on disk (docs/lake.md). Prices are USD per GB, a period is a month, speeds are
+    bytes per second; docs/lake.md says where each default comes from.
 
     Source: Shah et al., R2D2 (SIGMOD 2024).
     >>> contained_tables({"all": pa.table({"a": [1, 2], "b": [3, 4]}), "part": pa.table({"a": [2.0]})})

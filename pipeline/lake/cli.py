@@ -223,8 +223,9 @@ def _plan(plan: Mapping[str, Any]) -> None:
         out.print(f"and {more:,} more; plan.json lists them all")
     gone = f"{size(totals['bytes_deleted'])} of {size(totals['bytes'])}"
     out.print(f"\n{totals['deleted']:,} of {totals['tables']:,} tables, {gone}.")
-    out.print(f"Cost per period: {totals['plan']:.6g}; keep all {totals['keep_all']:.6g}, greedy {totals['greedy']:.6g}, "
-              f"lower bound {totals['bound']:.6g}, gap {totals['gap']:.2g}.", markup=False)
+    plan_cost, whole, simple, bound = (report.usd(totals[k]) for k in ("plan", "keep_all", "greedy", "bound"))
+    out.print(f"Cost per month: {plan_cost}; keep all {whole}, greedy {simple}, lower bound {bound}, "
+              f"gap {report.gap(totals['gap'])}.", markup=False)
     out.print("Storage is saved when the trash is emptied: tamis lake empty.")
     if plan["gone"]:
         out.print(f"{len(plan['gone']):,} of these tables have left the lake since it was scanned; scan again to see it as it is.")

@@ -16,6 +16,16 @@ STAGES = {
 _LISTED = 500
 
 
+def usd(value: float) -> str:
+    """A cost of the plan: `0.0123 USD`."""
+    return f"{value:.6g} USD"
+
+
+def gap(share: float) -> str:
+    """How far a plan may be from the cheapest, as a share; below 1e-9, where a solver's rounding is, 0."""
+    return f"{share:.2g}" if share >= 1e-9 else "0"
+
+
 def write(run: Path, graph: Graph, plan: Mapping[str, Any]) -> Path:
     """Write report.html into the run folder."""
     path = run / "report.html"
@@ -34,7 +44,7 @@ def html(graph: Graph, plan: Mapping[str, Any]) -> str:
     ]
     return render(
         "lake.html.j2", title=graph.root.name, root=str(graph.root), tables=len(graph.tables), stages=stages, families=shown,
-        more_families=more, totals=plan["totals"], deletions=plan["delete"][:_LISTED],
+        more_families=more, totals=plan["totals"], usd=usd, gap=gap(plan["totals"]["gap"]), deletions=plan["delete"][:_LISTED],
         more_deletions=max(0, len(plan["delete"]) - _LISTED), troubles=graph.troubles[:_LISTED], trouble_count=len(graph.troubles),
         kept_by_list=plan["kept_by_list"], kept_for_restores=plan["kept_for_restores"], too_slow=plan["too_slow"],
         held=plan.get("held", {}),

@@ -17,7 +17,19 @@ _OVERRIDES = ("accesses", "maintenance_runs", "max_latency")
 
 @dataclass(frozen=True)
 class Settings:
-    """The step's settings (docs/lake.md has them with units); `seed` is the recipe's."""
+    """The step's settings; `seed` is the recipe's. docs/lake.md has them all, and of what costs the source, linked and dated.
+
+    Attributes:
+        storage_price: USD per GB and month. S3 Standard, us-east-1.
+        maintenance_price: USD per GB and maintenance run. A convention: a run reads all once, at the read price.
+        read_price: USD per GB read from a parent. Athena, 5 USD per TB.
+        write_price: USD per GB of a rebuilt table. S3 PUT requests of 8 MB.
+        read_speed, write_speed: bytes per second of a rebuild, over one connection to S3.
+        start_seconds: before the first byte of a rebuild. A convention: five requests of 0.2 s.
+        accesses: of each table per month. A convention: one; of two clusters' files 80 to 90 % see at most 1.7.
+        maintenance_runs: of each table per month. A convention: one, the time that GDPR gives an erasure.
+        max_latency: seconds that a rebuild may take. A convention: an hour.
+    """
 
     missing_values: Missing
     bag: bool

@@ -180,7 +180,7 @@ def test_the_page_says_what_graph_and_plan_say(tmp_path: Path, deletions: int) -
     stages = parts["stages"][1].one("table").rows()
     assert stages == [[report.STAGES[line.stage], f"{line.edges:,}", f"{line.rows:,}", words.size(line.bytes), f"{line.seconds:.2f}", "looked at: 12,345"] for line in found.lines]
     assert f"{words.size(sum(line.bytes for line in found.lines))} were read in all" in parts["stages"][2].text
-    assert [row[1] for row in parts["costs"][1].one("table").rows()] == ["7.25", "4.75", "3.5", "3.5"]
+    assert [row[1] for row in parts["costs"][1].one("table").rows()] == ["7.25 USD", "4.75 USD", "3.5 USD", "3.5 USD"]
     assert parts["costs"][1].facts() == {"gap": "0.01", "usable edges": "2", "too slow to rebuild": "1,234", "forest": "1"}
     assert "Stays: t0.csv: why ⏎ it stays." in page.one("main").text and "2 on the keep list, 1 that deleted tables come back from" in page.one("main").text
     assert ("plan" in parts) == ("left-out" in parts) == bool(deletions)
