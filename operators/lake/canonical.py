@@ -1,7 +1,8 @@
 """Canonical form of cells: equal values are equal words, however they are stored.
 
 The rule is text: 5, 5.0, int8, decimal(9, 2) 5.00 and "5" are one value, because each can be cast to the others and back
-without loss; so are 0.5 and "0.5", true and "true", a date and its ISO text. "05" and "5.0" are text of their own. A time
+without loss; so are 0.5 and "0.5", true and "true", a date and its ISO text. "05" and "5.0" are text of their own, but where
+a column is read as `numbers` "5.0" is 5, and so is whatever else programs write for a number (numerals.py). A time
 stamp equals the same moment in any unit; with a time zone it never equals one without. Lists and maps are compared by
 their canonical JSON. NaN equals NaN, -0.0 equals 0.0. A null equals a null only, unless `missing` says otherwise.
 """
@@ -19,6 +20,7 @@ from ..kernels.row_hash import INTEGER, MAYBE, NULL, TEXT, digest_texts, read_nu
 from ..kernels.strings import view
 from . import families
 from .families import family
+from .numerals import plain
 
 Missing = Literal["distinct", "empty"]
 LARGE, FRACTION, BINARY, NESTED, TIME, DURATION, LOCAL, UTC = 2, 4, 5, 6, 7, 8, 9, 10  # tags, beside those of the kernel
@@ -35,8 +37,8 @@ class Cells:
     b: np.ndarray
 
 
-def cells(values: pa.Array, depth: np.ndarray | None = None, missing: Missing = "distinct") -> Cells:
-    """The canonical form of each value.
+def cells(values: pa.Array, depth: np.ndarray | None = None, missing: Missing = "distinct", numbers: bool = False) -> Cells:
+    """The canonical form of each value. `numbers`: text is read as numbers, where it is one.
 
     `depth` tells nulls of the leaf (0) from nulls of the structs above it. `missing="empty"`: null, NaN and "" are one.
     Null: tag 0 with the depth. Cost: linear; decimals, lists and maps go through Python, once per distinct value.
@@ -45,7 +47,7 @@ def cells(values: pa.Array, depth: np.ndarray | None = None, missing: Missing = 
         values = values.dictionary_decode()
     elif pa.types.is_run_end_encoded(values.type):
         values = pc.run_end_decode(values)
-    made = _filled(values, missing)
+    made = _numerals(values, missing) if numbers and family(values.type) == families.TEXT else _filled(values, missing)
     if values.null_count:
         null = np.asarray(pc.is_null(values))
         made.tags[null] = NULL
@@ -129,6 +131,16 @@ def _texts(texts: pa.Array, missing: Missing) -> Cells:
     if missing == "empty":
         empty = np.asarray(pc.fill_null(pc.equal(pc.binary_length(texts), 0), False))
         made.tags[empty], made.a[empty], made.b[empty] = NULL, 0, 0
+    return made
+
+
+def _numerals(texts: pa.Array, missing: Missing) -> Cells:
+    """Texts, of which all that are a number, however it is written, are that number."""
+    made = _texts(plain(texts), missing)
+    named = np.flatnonzero(np.asarray(pc.is_in(texts, pa.array(["nan", "inf", "-inf"], texts.type))))
+    if len(named):
+        told = _floats(pc.cast(texts.take(pa.array(named)), pa.float64()), missing)
+        made.tags[named], made.a[named], made.b[named] = told.tags, told.a, told.b
     return made
 
 

@@ -7,8 +7,10 @@ import numpy as np
 import pyarrow as pa
 
 from ..base import tables
+from .canonical import Missing
 from .exact import RowSet, missing, row_set
 from .leaves import leaves
+from .numerals import as_numbers
 from .row_hashes import row_hashes, table_cells
 from .schema_graph import distinct_schemas, schema_pairs
 
@@ -34,11 +36,13 @@ def contained_tables(
     """
     names = list(named)
     schemas, of = distinct_schemas([leaf.name for leaf in leaves(t.schema)] for t in named.values())
-    cells = [table_cells(t, missing=missing_values) for t in named.values()]
+    tables = list(named.values())
+    cells = [table_cells(t, missing=missing_values) for t in tables]
     found = []
     for p, c in _table_pairs(schemas, of):
         columns = sorted(schemas[of[c]])
-        a, b = (_rows(cells[t], columns, named[names[t]].num_rows) for t in (c, p))
+        a, b = (_rows(cells[t] | _numerals(tables[t], tables[o], columns, missing_values), columns, tables[t].num_rows)
+                for t, o in ((c, p), (p, c)))
         if missing(a, b, bag).sum() <= tolerance * a.rows:
             found.append((names[p], names[c]))
     return sorted(found)
@@ -48,6 +52,12 @@ def _table_pairs(schemas: list[frozenset[str]], of: np.ndarray) -> list[tuple[in
     pairs = np.concatenate([schema_pairs(schemas), np.repeat(np.arange(len(schemas)), 2).reshape(-1, 2)])
     members = [np.flatnonzero(of == s).tolist() for s in range(len(schemas))]
     return [(p, c) for a, b in pairs.tolist() for p in members[a] for c in members[b] if p != c]
+
+
+def _numerals(table: pa.Table, other: pa.Table, columns: list[str], missing: Missing) -> dict[str, np.ndarray]:
+    """Cells of the columns that are text here and numbers in the other table."""
+    numbers = as_numbers(table.schema, other.schema).intersection(columns)
+    return table_cells(table, numbers, missing, numbers) if numbers else {}
 
 
 def _rows(cells: Mapping[str, np.ndarray], columns: list[str], rows: int) -> RowSet:

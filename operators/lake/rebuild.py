@@ -11,6 +11,7 @@ from . import families
 from .canonical import decimal_text, each_distinct, json_text
 from .families import family
 from .leaves import Column, columns, stored
+from .numerals import NUMBERS, float_text, plain
 
 
 class Index:
@@ -61,6 +62,8 @@ def converted(values: pa.Array, type: pa.DataType) -> pa.Array:
     if pa.types.is_dictionary(type):
         return converted(values, type.value_type).dictionary_encode().cast(type)
     try:
+        if family(values.type) == families.TEXT and family(type) in NUMBERS:
+            values = plain(values)
         if family(type) == families.TEXT:
             return pc.cast(_as_text(values), type)
         if family(type) == families.DECIMAL and family(values.type) in (families.FLOAT, families.DECIMAL):
@@ -76,11 +79,7 @@ def _as_text(values: pa.Array) -> pa.Array:
         return each_distinct(values, decimal_text)
     if family(values.type) != families.FLOAT:
         return pc.cast(values, pa.string())
-    x = np.array(pc.fill_null(pc.cast(values, pa.float64()), 0.0), dtype=np.float64)
-    whole = (np.floor(x) == x) & (np.abs(x) < 2.0**63)
-    integers = pc.cast(pa.array(np.where(whole, x, 0).astype(np.int64)), pa.string())
-    told = pc.if_else(pa.array(whole), integers, pc.cast(pa.array(x), pa.string()))
-    return pc.if_else(pc.is_valid(values), told, pa.scalar(None, pa.string()))
+    return float_text(values)
 
 
 def differing(a: pa.Table, b: pa.Table) -> list[str]:

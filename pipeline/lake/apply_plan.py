@@ -121,10 +121,13 @@ def _place_of(table: Table) -> Place:
 
 def write_way_back(entry: Entry, child: Table, parent: Table, back: WayBack, settings: Settings, graph: str) -> None:
     """The entry's files; restore.json last, so that it stands for all of them."""
-    rows = pa.table({"row": pa.array(back.rows, pa.int64())})
+    each = {name: codes for name, codes in sorted(back.written.items()) if not isinstance(codes, int)}
+    written = back.written | {name: f"written.{i}" for i, name in enumerate(each)}
+    rows = pa.table({"row": pa.array(back.rows, pa.int64())} | {str(written[n]): pa.array(codes) for n, codes in each.items()})
 
     def write(tmp: Path) -> None:
-        pq.write_table(rows, tmp, compression="zstd", use_dictionary=False, column_encoding={"row": "DELTA_BINARY_PACKED"})
+        pq.write_table(rows, tmp, compression="zstd", use_dictionary=[n for n in rows.schema.names if n != "row"],
+                       column_encoding={"row": "DELTA_BINARY_PACKED"})
 
     atomically(entry.path / "rows.parquet", write)
     if back.residual.num_rows:
@@ -136,6 +139,7 @@ def write_way_back(entry: Entry, child: Table, parent: Table, back: WayBack, set
         "missing_values": settings.missing_values, "table": child.name, "kind": child.kind, "token": child.token,
         "bytes": child.bytes, "fingerprint": back.fingerprint, "residual_rows": back.residual.num_rows,
         "proof": "every row was rebuilt from the parent and compared by value",
+        **({"written": written} if written else {}),
         "schema": schema_text(child.schema), "files": _files(child, back.file_rows), "partitions": list(child.typed_partitions),
         "folder": child.kind == "delta" or child.path != child.files[0].path,
         "parent": {"name": parent.name, "kind": parent.kind, "token": parent.token, "version": parent.version},

@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...operators.lake.leaves import leaves
+from ...operators.lake.numerals import as_numbers
 from ..errors import RecipeError
 from ..workspace import atomically, read_json, sound, write_json, write_table
 from .scan import Line, Scanned
 from .settings import Settings
-from .tables import Trouble
+from .tables import Table, Trouble
 
 HASH = "sum over columns of 2 x 64-bit hashes of name and canonical value, version 1"
 
@@ -74,7 +75,10 @@ def save(run: Path, root: Path, scanned: Scanned, settings: Settings) -> Graph:
 
 
 def _certificates(scanned: Scanned, settings: Settings) -> list[dict[str, Any]]:
-    """What was verified of each edge, by what, when. `casts`: of columns whose types differ, [parent's, child's]."""
+    """What was verified of each edge, by what, when. `casts`: of columns whose types differ, [parent's, child's].
+
+    `as_numbers`, where there are any: columns that are text in one of the two.
+    """
     when, version = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), importlib.metadata.version("tamis")
     types = [{} if t.schema is None else {leaf.name: str(leaf.type) for leaf in leaves(t.schema)} for t in scanned.tables]
     made = []
@@ -87,10 +91,18 @@ def _certificates(scanned: Scanned, settings: Settings) -> list[dict[str, Any]]:
             "parent": parent.name, "child": child.name, "parent_token": parent.token, "child_token": child.token,
             "rows": rows, "distinct": distinct, "missing": missing, "child_fingerprint": own, "parent_fingerprint": other,
             "as": "bag" if settings.bag else "set", "missing_values": settings.missing_values, "columns": sorted(child.leaves),
-            "casts": casts,
+            "casts": casts, **_numbers(parent, child),
             "hash": HASH, "tamis": version, "when": when,
         })
     return made
+
+
+def _numbers(parent: Table, child: Table) -> dict[str, list[str]]:
+    """The columns that are text in one of the two and were compared as the numbers that they are in the other."""
+    if parent.schema is None or child.schema is None:
+        return {}
+    names = (as_numbers(child.schema, parent.schema) | as_numbers(parent.schema, child.schema)).intersection(child.leaves)
+    return {"as_numbers": sorted(names)} if names else {}
 
 
 def load(run: Path) -> Graph:

@@ -70,12 +70,15 @@ class HashTask:
             schema=schema_of_text(unit["schema"]) if unit["schema"] else None, root=root, spent=spend,
         )
         found: dict[int, list[np.ndarray]] = {r["key"]: [] for r in unit["requests"]}
+        numbers = {c for r in unit["requests"] for c in r["numbers"]}
+        literal = {c for r in unit["requests"] for c in r["columns"] if c not in r["numbers"]}
         for batch in batches:
-            cells = table_cells(batch, names, self.missing)
-            for name in set(names) - set(cells):
+            cells, read = (table_cells(batch, wanted, self.missing, of) for wanted, of in ((literal, ()), (numbers, numbers)))
+            for name in set(names) - set(cells) - set(read):
                 cells[name] = cell_hashes(Column(Leaf(name, (name,), pa.null()), pa.nulls(batch.num_rows)), self.missing)
             for r in unit["requests"]:
-                found[r["key"]].append(row_hashes(cells, r["columns"], batch.num_rows))
+                own = cells | {name: read[name] for name in r["numbers"] if name in read}
+                found[r["key"]].append(row_hashes(own, r["columns"], batch.num_rows))
         nothing = np.empty((2, 0), np.uint64)
         return {key: np.concatenate(parts, axis=1) if parts else nothing for key, parts in found.items()}
 

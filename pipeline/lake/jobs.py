@@ -27,12 +27,14 @@ class Request:
         table, columns: which rows; `columns` are sorted leaf names.
         whole: hashes of all rows, as a set; else only of the draws.
         draws: how many rows to draw by chance (0: none).
+        numbers: columns of text that are read as numbers, because they are compared with numbers.
     """
 
     table: int
     columns: tuple[str, ...]
     whole: bool = True
     draws: int = 0
+    numbers: tuple[str, ...] = ()
 
 
 def write_jobs(
@@ -86,7 +88,8 @@ def _units(
         "table": table.name, "kind": table.kind, "table_rows": table.rows,
         "schema": schema_text(table.schema) if table.kind not in ("parquet", "delta") and table.schema is not None else None,
         "types": {n: schema_text_of(t) for n, t in table.typed_partitions.items()},
-        "requests": [{"key": k, "columns": list(r.columns), "whole": r.whole, "draws": r.draws} for k, r in requests],
+        "requests": [{"key": k, "columns": list(r.columns), "whole": r.whole, "draws": r.draws, "numbers": list(r.numbers)}
+                     for k, r in requests],
     }
     if table.kind == "iceberg":
         yield told | {"path": table.path, "partition": [], "groups": None, "first": 0}, table.bytes, table.rows or 0

@@ -134,14 +134,16 @@ def rebuilt(entry: Entry, recipe: Mapping[str, Any], places: Mapping[str, Place]
     path = entry.path / "rebuilt" / Path(recipe["table"]).name
     remove_below(entry.path / "rebuilt")
     with _whole(entry, "rows.parquet") as rows:
-        numbers = pq.read_table(rows).column("row").to_numpy()
+        told = pq.read_table(rows)
+        numbers = told.column("row").to_numpy()
+        written = {n: f if isinstance(f, int) else told.column(f).to_numpy() for n, f in recipe.get("written", {}).items()}
     schema = schema_of_text(recipe["schema"])
     rest = schema.empty_table()
     if recipe["residual_rows"]:
         with _whole(entry, "residual.parquet") as residual:
             rest = pq.read_table(residual).cast(schema)
     try:
-        write_table_again(recipe, path, numbers, rest, schema, parent, str(root))
+        write_table_again(recipe, path, numbers, rest, schema, parent, str(root), written)
     except (StaleError, *BROKEN) as e:
         told = f"{recipe['table']}: cannot be rebuilt from {parent.name} as it is now, it {reason(e)}."
         raise StaleError(told + _other_way(entry)) from e
@@ -156,7 +158,7 @@ def _whole(entry: Entry, name: str) -> Iterator[Path]:
     """While a file of the way back is read. Nobody is told to remove what is damaged: the table itself may lie beside it."""
     try:
         yield entry.path / name
-    except (OSError, pa.ArrowException) as e:
+    except (OSError, KeyError, pa.ArrowException) as e:
         raise StaleError(f"{entry.path / name} {reason(e)}.{_other_way(entry)}") from e
 
 

@@ -15,13 +15,16 @@ import pyarrow.parquet as pq
 from ...operators.lake.leaves import leaves
 from ..formats.compression import CODECS
 from .tables import Table, schema_of_text
-from .way_back import CHUNK, rebuild
+from .way_back import CHUNK, as_written, rebuild
 
 
 def write_table_again(
-    recipe: Mapping[str, Any], path: Path, rows: np.ndarray, rest: pa.Table, schema: pa.Schema, parent: Table, root: str
+    recipe: Mapping[str, Any], path: Path, rows: np.ndarray, rest: pa.Table, schema: pa.Schema, parent: Table, root: str,
+    written: Mapping[str, int | np.ndarray],
 ) -> None:
     """Write the table of a restore recipe at `path`. `rows`: int64[n] of the parent; `rest`: residual rows, in order.
+
+    `written`: text column -> how its cells write the parent's numbers.
 
     Memory: a million rows of the table at a time; of Delta, all of them.
     """
@@ -31,7 +34,8 @@ def write_table_again(
         for at in range(start, stop, CHUNK):
             part = rows[at:min(stop, at + CHUNK)]
             used = int((rows[:at] < 0).sum())
-            yield rebuild(parent, part, rest.slice(used, int((part < 0).sum())), schema, names, root)
+            made = rebuild(parent, part, rest.slice(used, int((part < 0).sum())), schema, names, root)
+            yield as_written(made, part, {n: f if isinstance(f, int) else f[at:at + len(part)] for n, f in written.items()})
 
     path.parent.mkdir(parents=True, exist_ok=True)
     if recipe["kind"] == "delta":

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import xxhash
 
 from ...operators.lake.content import batches, bound_after, draws, looked_at, rows_needed
 from ...operators.lake.min_max import RULES, ranked, refuted, with_missing_empty
+from ...operators.lake.numerals import as_numbers
 from ...operators.lake.schema_graph import distinct_schemas, edge_count, schema_pairs
 from ..engines.base import Counts, Engine
 from ..execute import Progress
@@ -26,8 +28,9 @@ from .joins import NO_ROWS, Hashes, Pair, first_missed, gather, lacking
 from .settings import Settings
 from .tables import Table, Trouble
 
-VERSION = 2  # raise when a hash or a decision changes
+VERSION = 3  # raise when a hash or a decision changes
 _BLOCK = 4_000_000  # edges that are looked at together
+Side = tuple[int, tuple[str, ...], tuple[str, ...]]  # a table, sorted leaf names, those of them that are read as numbers
 NAMES = ("schema", "minmax", "probe", "content", "exact")
 
 
@@ -80,6 +83,8 @@ class _Scan:
         self.of = np.empty(0, np.int64)
         self.fingerprint = ""
         self.held: dict[str, str] = {}
+        self.kinds: list[int] = []  # of each table, the number of its Arrow schema
+        self.numbers: dict[tuple[int, int], tuple[frozenset[str], frozenset[str]]] = {}
 
     def run(self) -> Scanned:
         """All stages."""
@@ -118,6 +123,8 @@ class _Scan:
         self.fingerprint = xxhash.xxh3_128_hexdigest(json.dumps(words, sort_keys=True).encode())
         self.schemas, self.of = distinct_schemas(t.leaves for t in self.tables)
         self.pairs = schema_pairs(self.schemas)
+        kind_of: dict[pa.Schema | None, int] = {}
+        self.kinds = [kind_of.setdefault(t.schema, len(kind_of)) for t in self.tables]
         line = Line("schema", edge_count(self.pairs, self.of), bytes=sum(t.footer_bytes for t in self.tables))
         line.told = {"tables": len(self.tables), "schemas": len(self.schemas)}
         end(line)
@@ -171,14 +178,24 @@ class _Scan:
     def _columns(self, child: int) -> tuple[str, ...]:
         return tuple(sorted(self.schemas[self.of[child]]))
 
+    def _sides(self, parent: int, child: int, columns: tuple[str, ...]) -> tuple[Side, Side]:
+        """(child's, parent's) side of an edge over some columns. Where one has text and the other numbers, both are numbers."""
+        own, other = self.tables[child].schema, self.tables[parent].schema
+        if own is None or other is None or own is other:
+            return (child, columns, ()), (parent, columns, ())
+        if (key := (self.kinds[child], self.kinds[parent])) not in self.numbers:
+            self.numbers[key] = as_numbers(own, other), as_numbers(other, own)
+        read, needed = (tuple(sorted(n.intersection(columns))) if n else () for n in self.numbers[key])
+        return (child, columns, read), (parent, columns, needed)
+
     def _probed(self, parent: np.ndarray, child: np.ndarray) -> np.ndarray:
         """Stage 3: a few telling columns of both, whole; a child's combination that the parent lacks refutes."""
         chosen = self._telling(np.unique(child))
-        requests, key_of = _requests((int(t), chosen[int(c)]) for p, c in zip(parent, child, strict=True) for t in (p, c))
+        sides = [self._sides(p, c, chosen[c]) for p, c in zip(parent.tolist(), child.tolist(), strict=True)]
+        requests, key_of = _requests(side for pair in sides for side in pair)
         folder, hashes, records, end = self._hashed(3, requests)
         good = np.flatnonzero(self._sound(parent, child))
-        edges = [(int(parent[e]), int(child[e]), chosen[int(child[e])]) for e in good]
-        pairs = [(hashes[key_of[c, columns]], hashes[key_of[p, columns]]) for p, c, columns in edges]
+        pairs = [(hashes[key_of[c]], hashes[key_of[p]]) for c, p in (sides[e] for e in good)]
         keep = np.zeros(len(parent), bool)
         for e, (own, _), (count, _) in zip(good.tolist(), pairs, self._lacking(folder, pairs), strict=True):
             keep[e] = count <= self.settings.tolerance * own.rows
@@ -199,24 +216,26 @@ class _Scan:
             told[schema] = tuple(sorted(sorted(own, key=lambda n: (-own[n], n))[:count]))
         return {int(c): told[int(self.of[c])] for c in children}
 
-    def _content(self, parent: np.ndarray, child: np.ndarray) -> tuple[np.ndarray, np.ndarray, dict[Any, Hashes]]:
+    def _content(self, parent: np.ndarray, child: np.ndarray) -> tuple[np.ndarray, np.ndarray, dict[Side, Hashes]]:
         """Stage 4: drawn rows of the child are looked for in the whole parent. A table that is read whole anyway is kept so."""
         s, most = self.settings, rows_needed(self.settings.epsilon, self.settings.delta)
-        parents = {(int(p), self._columns(int(c))) for p, c in zip(parent, child, strict=True)}
+        sides = [self._sides(p, c, self._columns(c)) for p, c in zip(parent.tolist(), child.tolist(), strict=True)]
+        parents = {p for _, p in sides}
+        read_whole = {p[0] for p in parents}
         sampled: dict[int, set[int]] = {}
         requests: dict[int, Request] = {}
-        key_of: dict[Any, int] = {}
-        for table, columns in sorted(parents | {(int(c), self._columns(int(c))) for c in np.unique(child)}):
-            groups = None if (table, columns) in parents else self._drawn_groups(table, most)
-            if groups is not None and not any(t == table for t, _ in parents):
+        key_of: dict[Side, int] = {}
+        for side in sorted(parents.union(c for c, _ in sides)):
+            table, columns, numbers = side
+            groups = None if table in read_whole else self._drawn_groups(table, most)
+            if groups is not None:
                 sampled[table] = groups
-            key_of[table, columns] = key = len(requests)
-            requests[key] = Request(table, columns, whole=table not in sampled, draws=most)
+            key_of[side] = key = len(requests)
+            requests[key] = Request(table, columns, whole=table not in sampled, draws=most, numbers=numbers)
         folder, hashes, records, end = self._hashed(4, requests, sampled)
         good = np.flatnonzero(self._sound(parent, child))
         own = {key: hashes[number] for key, number in key_of.items()}
-        edges = [(int(parent[e]), int(child[e]), self._columns(int(child[e]))) for e in good]
-        pairs = [(own[c, columns], own[p, columns]) for p, c, columns in edges]
+        pairs = [(own[c], own[p]) for c, p in (sides[e] for e in good)]
         keep = np.zeros(len(parent), bool)
         looked = 0
         # with a tolerance no draw is a proof: the exact stage decides
@@ -237,15 +256,14 @@ class _Scan:
         groups = set(np.searchsorted(np.cumsum(sizes), at, side="right").tolist())
         return groups if 2 * len(groups) <= len(sizes) else None
 
-    def _exact(self, parent: np.ndarray, child: np.ndarray, known: dict[Any, Hashes]) -> Scanned:
+    def _exact(self, parent: np.ndarray, child: np.ndarray, known: dict[Side, Hashes]) -> Scanned:
         """Stage 5: every row of every child; what stands now is proved."""
-        rest = [(int(c), self._columns(int(c))) for c in np.unique(child) if (int(c), self._columns(int(c))) not in known]
-        requests, key_of = _requests(rest)
+        sides = [self._sides(p, c, self._columns(c)) for p, c in zip(parent.tolist(), child.tolist(), strict=True)]
+        requests, key_of = _requests(c for c, _ in sides if c not in known)
         folder, hashes, records, end = self._hashed(5, requests)
         own = known | {key: hashes[number] for key, number in key_of.items()}
         good = np.flatnonzero(self._sound(parent, child))
-        edges = [(int(parent[e]), int(child[e]), self._columns(int(child[e]))) for e in good]
-        pairs = [(own[c, columns], own[p, columns]) for p, c, columns in edges]
+        pairs = [(own[c], own[p]) for c, p in (sides[e] for e in good)]
         keep = np.zeros(len(parent), bool)
         facts = np.zeros((3, len(parent)), np.int64)
         refuted = 0
@@ -253,7 +271,8 @@ class _Scan:
             keep[e] = count <= self.settings.tolerance * rows.rows
             facts[:, e] = count, rows.rows, rows.size
             refuted += sketched
-        end(_line("exact", keep, records, refuted_by_sketch=refuted))
+        read = {"read_as_numbers": n} if (n := sum(bool(sides[e][0][2] or sides[e][1][2]) for e in np.flatnonzero(keep))) else {}
+        end(_line("exact", keep, records, refuted_by_sketch=refuted, **read))
         prints = [(c.fingerprint, p.fingerprint) for e, (c, p) in zip(good.tolist(), pairs, strict=True) if keep[e]]
         missing, rows, distinct = facts[:, keep]
         return Scanned(self.tables, self.troubles, self.lines, parent[keep], child[keep], missing, rows, distinct, prints,
@@ -268,9 +287,9 @@ def _blocks(parents: int, children: int, same: bool) -> Iterator[tuple[np.ndarra
         yield (p[p != c], c[p != c]) if same else (p, c)
 
 
-def _requests(wanted: Iterable[tuple[int, tuple[str, ...]]]) -> tuple[dict[int, Request], dict[tuple[int, tuple[str, ...]], int]]:
-    key_of = {key: number for number, key in enumerate(sorted(set(wanted)))}
-    return {number: Request(table, columns) for (table, columns), number in key_of.items()}, key_of
+def _requests(wanted: Iterable[Side]) -> tuple[dict[int, Request], dict[Side, int]]:
+    key_of = {side: number for number, side in enumerate(sorted(set(wanted)))}
+    return {n: Request(table, columns, numbers=numbers) for (table, columns, numbers), n in key_of.items()}, key_of
 
 
 def _line(stage: str, keep: np.ndarray, records: Sequence[Mapping[str, Any]], **told: Any) -> Line:
