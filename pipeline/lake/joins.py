@@ -2,6 +2,7 @@
 
 A table's hashes over some columns are sent once, however many edges they are in: to the targets of their group, which are
 tables that edges connect, or several small such groups, cut into as many ranges of the hash space as their hashes need.
+An edge that two sketches decide is not asked, and a table that has no other edge is not sent.
 """
 
 from bisect import bisect_right
@@ -21,10 +22,12 @@ from ..engines.base import Counts, Engine
 from ..errors import StaleError
 from ..workspace import StageFolder, read_json, sound, write_json
 from .jobs import write_compact
+from .sketches import HELD, LACKING, OPEN, Run, decided
 
 RANGE_ROWS = 8_000_000  # hashes of one target, about: some 600 MB with what is made of them
 
-Run = tuple[str, int, int]  # file below the workspace, offset, length
+ROW_BYTES = 24  # of a row that is sent: two hashes and a count
+SKETCHED = -1  # instead of the number of a draw: sketches proved that some row is missing
 Rows = tuple[Any, tuple[Run, ...]]  # equal first halves, equal rows; where they lie
 
 
@@ -71,16 +74,37 @@ def gather(folder: StageFolder, records: Sequence[Mapping[str, Any]]) -> dict[in
 
 def lacking(folder: StageFolder, engine: Engine, pairs: Sequence[Pair], bag: bool, tolerance: float) -> list[tuple[int, bool]]:
     """Of each pair: how many rows of the child the parent lacks, and whether two sketches proved it: then only that some do."""
-    take = TakeHashes(folder.path, "bag" if bag else "set", quick=not bag and not tolerance)
-    told = _asked(folder, engine, [(child.whole, parent.whole) for child, parent in pairs], take)
-    return [(sum(count for count, _ in own), any(sketched for _, sketched in own)) for own in told]
+    quick = not bag and not tolerance
+    known = _known(folder, pairs) if quick else np.full(len(pairs), OPEN)
+    answers = [[[1, 1]] if told == LACKING else [] for told in known.tolist()]
+    left = np.flatnonzero(known == OPEN).tolist()
+    take = TakeHashes(folder.path, "bag" if bag else "set", quick=quick)
+    for i, own in zip(left, _asked(folder, engine, [(pairs[i][0].whole, pairs[i][1].whole) for i in left], take), strict=True):
+        answers[i] = own
+    return [(sum(count for count, _ in own), any(sketched for _, sketched in own)) for own in answers]
 
 
 def first_missed(folder: StageFolder, engine: Engine, pairs: Sequence[Pair]) -> list[int | None]:
-    """Of each pair: the number of the child's first draw that the parent lacks; None: it has all."""
-    take = TakeHashes(folder.path, "draws")
-    told = _asked(folder, engine, [((child.draws, child.draws), parent.whole) for child, parent in pairs], take)
-    return [min((number for (number,) in own), default=None) for own in told]
+    """Of each pair: the number of the child's first draw that the parent lacks; None: it has all; SKETCHED: some row it lacks."""
+    known = _known(folder, pairs)
+    answers = [SKETCHED if told == LACKING else None for told in known.tolist()]
+    left = np.flatnonzero(known == OPEN).tolist()
+    asked = [((pairs[i][0].draws, pairs[i][0].draws), pairs[i][1].whole) for i in left]
+    for i, own in zip(left, _asked(folder, engine, asked, TakeHashes(folder.path, "draws")), strict=True):
+        answers[i] = min((number for (number,) in own), default=None)
+    return answers
+
+
+def exchanged(folder: StageFolder) -> int:
+    """Bytes of hashes that a stage's exchange sends."""
+    return int((read_json(folder.path / "joins.json") or {"rows": 0})["rows"]) * ROW_BYTES
+
+
+def _known(folder: StageFolder, pairs: Sequence[Pair]) -> np.ndarray:
+    """int8[n]: what sketches and fingerprints decide of each pair; nothing where only draws of the child are known."""
+    same = np.array([bool(child.sets) and child.whole[0] == parent.whole[0] for child, parent in pairs], bool)
+    asked = [((), ()) if alike else (child.sets, parent.sets) for alike, (child, parent) in zip(same, pairs, strict=True)]
+    return np.where(same, HELD, decided(folder.path.parent, asked))
 
 
 def _asked(folder: StageFolder, engine: Engine, pairs: Sequence[tuple[Rows, Rows]], take: "TakeHashes") -> list[list[list[int]]]:
@@ -120,7 +144,7 @@ def _cut(folder: StageFolder, questions: Sequence[tuple[int, int]], runs: Sequen
         asked[group[pair[0]]].append(pair)
     for g, own in enumerate(asked):
         write_compact(folder.file("questions", g, "json"), {"questions": own})
-    plan = {"sources": len(sends), "targets": int(ranges.sum()), "starts": starts.tolist()}
+    plan = {"sources": len(sends), "targets": int(ranges.sum()), "starts": starts.tolist(), "rows": int(weight.sum())}
     write_json(folder.path / "joins.json", plan)
     return plan
 
@@ -157,7 +181,7 @@ class TakeHashes:
     """What a target answers: [child, parent, ...] for each pair of its group that misses something in its range.
 
     `how`: of draws, the number of the first that the parent lacks; of a set or a bag, the rows that it lacks and 0, or 1 and 1
-    where two sketches proved that it lacks some (`quick`).
+    where two sketches of a range of several proved that it lacks some (`quick`).
     """
 
     folder: Path
@@ -170,8 +194,11 @@ class TakeHashes:
         known = stage.part_record(target, "joined")
         if known is not None:
             return known
-        starts = (read_json(self.folder / "joins.json") or {})["starts"]
-        questions = _told(self.folder, "questions", bisect_right(starts, target) - 1)["questions"]
+        plan = read_json(self.folder / "joins.json") or {}
+        group = bisect_right(plan["starts"], target) - 1
+        questions = _told(self.folder, "questions", group)["questions"]
+        first, last = [*plan["starts"], plan["targets"]][group:group + 2]
+        quick = self.quick and last - first > 1  # of one range the sketches have been looked at
         runs: dict[int, list[RowSet]] = {}
         for batch in batches:
             own = RowSet(*(column.to_numpy() for column in batch.columns))
@@ -181,12 +208,12 @@ class TakeHashes:
         answers = []
         for child, parent in questions:
             whole = sets.get(parent, NOTHING)
-            told = self._draws(drawn[child], whole) if drawn else self._rows(sets.get(child, NOTHING), whole)
+            told = self._draws(drawn[child], whole) if drawn else self._rows(sets.get(child, NOTHING), whole, quick)
             answers += [[child, parent, *told]] if told else []
         return stage.finish_part(target, {"answers": answers}, "joined")
 
-    def _rows(self, child: RowSet, parent: RowSet) -> list[int]:
-        if self.quick and disproved(sketch(child), sketch(parent)):
+    def _rows(self, child: RowSet, parent: RowSet, quick: bool) -> list[int]:
+        if quick and disproved(sketch(child), sketch(parent)):
             return [1, 1]
         count = int(missing(child, parent, self.how == "bag").sum())
         return [count, 0] if count else []

@@ -24,11 +24,11 @@ from .hashing import HashTask
 from .held import held
 from .inspect_table import inspect
 from .jobs import Request, write_jobs
-from .joins import NO_ROWS, Hashes, Pair, first_missed, gather, lacking
+from .joins import NO_ROWS, SKETCHED, Hashes, Pair, exchanged, first_missed, gather, lacking
 from .settings import Settings
 from .tables import Table, Trouble
 
-VERSION = 3  # raise when a hash or a decision changes
+VERSION = 4  # raise when a hash or a decision changes
 _BLOCK = 4_000_000  # edges that are looked at together
 Side = tuple[int, tuple[str, ...], tuple[str, ...]]  # a table, sorted leaf names, those of them that are read as numbers
 NAMES = ("schema", "minmax", "probe", "content", "exact")
@@ -197,9 +197,11 @@ class _Scan:
         good = np.flatnonzero(self._sound(parent, child))
         pairs = [(hashes[key_of[c]], hashes[key_of[p]]) for c, p in (sides[e] for e in good)]
         keep = np.zeros(len(parent), bool)
-        for e, (own, _), (count, _) in zip(good.tolist(), pairs, self._lacking(folder, pairs), strict=True):
-            keep[e] = count <= self.settings.tolerance * own.rows
-        end(_line("probe", keep, records, columns=self.settings.probe_columns))
+        refuted = 0
+        for e, (own, _), (count, sketched) in zip(good.tolist(), pairs, self._lacking(folder, pairs), strict=True):
+            keep[e], refuted = count <= self.settings.tolerance * own.rows, refuted + sketched
+        end(_line("probe", keep, records, columns=self.settings.probe_columns, refuted_by_sketch=refuted,
+                  bytes_exchanged=exchanged(folder)))
         return keep
 
     def _telling(self, children: np.ndarray) -> dict[int, tuple[str, ...]]:
@@ -237,13 +239,15 @@ class _Scan:
         own = {key: hashes[number] for key, number in key_of.items()}
         pairs = [(own[c], own[p]) for c, p in (sides[e] for e in good)]
         keep = np.zeros(len(parent), bool)
-        looked = 0
+        looked = refuted = 0
         # with a tolerance no draw is a proof: the exact stage decides
         found = [None] * len(pairs) if s.tolerance else first_missed(folder, self.engine, pairs)
         for e, (drawn, _), missed in zip(good.tolist(), pairs, found, strict=True):
-            keep[e], looked = missed is None, looked + (looked_at(missed, most) if drawn.rows else 0)
+            keep[e], refuted = missed is None, refuted + (missed == SKETCHED)
+            looked += looked_at(missed, most) if drawn.rows and missed != SKETCHED else 0
         anytime = round(bound_after(most, len(batches(most)), s.delta), 4)
-        end(_line("content", keep, records, draws=most, looked=looked, epsilon=s.epsilon, delta=s.delta, epsilon_anytime=anytime))
+        end(_line("content", keep, records, draws=most, looked=looked, epsilon=s.epsilon, delta=s.delta, epsilon_anytime=anytime,
+                  refuted_by_sketch=refuted, bytes_exchanged=exchanged(folder)))
         return parent[keep], child[keep], {k: h for k, h in own.items() if requests[key_of[k]].whole}
 
     def _drawn_groups(self, table: int, most: int) -> set[int] | None:
@@ -272,7 +276,7 @@ class _Scan:
             facts[:, e] = count, rows.rows, rows.size
             refuted += sketched
         read = {"read_as_numbers": n} if (n := sum(bool(sides[e][0][2] or sides[e][1][2]) for e in np.flatnonzero(keep))) else {}
-        end(_line("exact", keep, records, refuted_by_sketch=refuted, **read))
+        end(_line("exact", keep, records, refuted_by_sketch=refuted, bytes_exchanged=exchanged(folder), **read))
         prints = [(c.fingerprint, p.fingerprint) for e, (c, p) in zip(good.tolist(), pairs, strict=True) if keep[e]]
         missing, rows, distinct = facts[:, keep]
         return Scanned(self.tables, self.troubles, self.lines, parent[keep], child[keep], missing, rows, distinct, prints,

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 
 from tamis.operators.lake.exact import RowSet, fingerprint, row_set
+from tamis.operators.lake.sketch import disproved, sketch
 from tamis.pipeline.engines.local import LocalEngine
-from tamis.pipeline.lake import joins
+from tamis.pipeline.lake import joins, sketches
 from tamis.pipeline.lake.hashing import write_runs
 from tamis.pipeline.workspace import StageFolder
 
@@ -113,7 +114,12 @@ def test_the_first_draw_that_misses(tmp_path: Path, ranges: int) -> None:
     stage, hashes = written(tmp_path, tables, draws=20)
     told = joins.first_missed(stage, LocalEngine(1), [(hashes[c], hashes[p]) for c, p in edges])
     true = [next((i for i, row in enumerate(DRAWN[c]) if row not in tables[p]), None) for c, p in edges]
-    assert told == true and None in true and len(set(true)) > 5
+    for (child, parent), missed, first in zip(edges, told, true, strict=True):
+        assert missed == first or (missed == joins.SKETCHED and not set(tables[child]) <= set(tables[parent])), (child, parent)
+    assert joins.SKETCHED in told and None in true
+    without = [joins.Hashes((), h.draws, h.rows, None) for h in hashes]  # of a child that was only drawn from
+    told = joins.first_missed(StageFolder(tmp_path / "04-content-1"), LocalEngine(1), [(without[c], hashes[p]) for c, p in edges])
+    assert told == true and len(set(true)) > 5
 
 
 def test_nothing_to_ask(tmp_path: Path) -> None:
@@ -151,3 +157,41 @@ def test_what_is_sent_is_a_view_of_the_file_and_names_no_text(tmp_path: Path) ->
     sent = [batch for source in range(3) for _, batch in joins.EmitHashes(stage.path)(source)]
     assert pa.total_allocated_bytes() - before < 10_000 and sum(b.nbytes for b in sent) > 30_000
     assert {str(t) for b in sent for t in b.schema.types} == {"uint64", "int64"}
+
+
+@pytest.mark.parametrize("size", [4, 30, 256])
+def test_sketches_decide_only_what_is_so(tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sketches, "SIZE", size)
+    monkeypatch.setattr(sketches, "sketch", lambda rows: sketch(rows, size))
+    monkeypatch.setattr(sketches, "disproved", lambda child, parent: disproved(child, parent, size))
+    tables, edges = lake(size)
+    stage, hashes = written(tmp_path, tables)
+    told = sketches.decided(stage.path.parent, [(hashes[c].sets, hashes[p].sets) for c, p in edges])
+    for (child, parent), answer in zip(edges, told.tolist(), strict=True):
+        own, have = set(tables[child]), set(tables[parent])
+        assert answer != sketches.LACKING or not own <= have, (child, parent)
+        assert answer != sketches.HELD or own <= have
+        assert answer != sketches.OPEN or not hashes[child].sets or max(len(own), len(have)) >= size  # small tables are known whole
+    assert {sketches.LACKING, sketches.OPEN} <= set(told.tolist()) and (sketches.HELD in told.tolist() or size == 4)
+    assert sketches.decided(tmp_path, []).shape == (0,) and sketches.decided(stage.path.parent, [((), hashes[0].sets)]).tolist() == [sketches.OPEN]
+
+
+def test_a_table_without_an_open_edge_is_not_sent(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    words = rng.integers(0, 1 << 64, (2, 5000), np.uint64)
+    words[:, :3000] = words[:, np.argsort(words[0, :3000])]  # the first hundred rows have the smallest hashes
+    tables = {"parent": words[:, 100:3000], "held": words[:, 200:1000], "apart": words[:, 3000:], "known": words[:, 1:40], "all": words[:, :60]}
+    stage = StageFolder(tmp_path / "05-exact-0")
+    sets = [row_set(hashes) for hashes in tables.values()]
+    write_runs(stage.file("runs", 0, "arrow"), sets)
+    starts = np.cumsum([0, *map(len, sets)]).tolist()
+    told = {f: fingerprint(s) for f, s in zip(tables, sets, strict=True)}
+    records = [{"runs": [[k, "set", starts[k], len(s), len(s), f"{told[n]['set']}{told[n]['bag']}"] for k, (n, s) in enumerate(zip(tables, sets, strict=True))]}]
+    parent, held, apart, known, whole = joins.gather(stage, records).values()
+    engine = Watched()
+    pairs = [(held, parent), (apart, parent), (known, whole), (whole, parent), (parent, parent)]
+    assert joins.lacking(stage, engine, pairs, False, 0.0) == [(0, False), (1, True), (0, False), (1, True), (0, False)]
+    assert sum(engine.sent.values()) == parent.size + held.size == joins.exchanged(stage) // joins.ROW_BYTES
+    again = StageFolder(tmp_path / "05-exact-0" / ".." / "05-exact-1")
+    assert [count > 0 for count, _ in joins.lacking(again, engine, pairs, False, 0.5)] == [False, True, False, True, False]  # all are asked where some may miss
+    assert joins.exchanged(again) // joins.ROW_BYTES == sum(h.size for h in (parent, held, apart, known, whole))
