@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from . import families
-from .families import family
 
 PLAIN, PYTHON, JAVA, MINUS, ARROW, PADDED = 0, 1, 2, 3, 4, 16  # PADDED + k: zeros up to k decimals
 LONGEST = 60  # of what is read as a number; keeps PADDED + k within a byte
@@ -20,18 +19,26 @@ _ZEROS = r"^-?(0|[1-9][0-9]*)\.[0-9]*0$"
 _EXPONENT = r"^-?[0-9](\.[0-9]+)?[eE][+-]?[0-9]+$"
 _NUMBER = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 NUMBERS = (families.INTEGER, families.FLOAT, families.DECIMAL)
+_TEXT = {pa.string().id, pa.large_string().id}
+_NUMERIC = {type.id for type in (
+    pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64(),
+    pa.float16(), pa.float32(), pa.float64(), pa.decimal128(1), pa.decimal256(1),
+)}
+
+
+def kinds(schema: pa.Schema) -> tuple[frozenset[str], frozenset[str]]:
+    """Names of the columns that are text, and of those that are numbers. Columns of structs and dictionaries are neither."""
+    told = [(name, type.id) for name, type in zip(schema.names, schema.types, strict=True)]
+    return frozenset(n for n, i in told if i in _TEXT), frozenset(n for n, i in told if i in _NUMERIC)
 
 
 def as_numbers(own: pa.Schema, other: pa.Schema) -> frozenset[str]:
     """Names of the columns that are text in `own` and numbers in `other`: there `own` is read as numbers.
 
-    Columns of structs and dictionaries are left as they are.
-
     >>> sorted(as_numbers(pa.schema([("a", pa.string()), ("b", pa.string())]), pa.schema([("a", pa.int8()), ("c", pa.int8())])))
     ['a']
     """
-    numbers = {f.name for f in other if family(f.type) in NUMBERS and not pa.types.is_dictionary(f.type)}
-    return frozenset(f.name for f in own if f.name in numbers and (pa.types.is_string(f.type) or pa.types.is_large_string(f.type)))
+    return kinds(own)[0] & kinds(other)[1]
 
 
 def float_text(values: pa.Array) -> pa.Array:

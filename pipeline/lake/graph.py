@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...operators.lake.leaves import leaves
-from ...operators.lake.numerals import as_numbers
+from ...operators.lake.numerals import kinds
 from ..errors import RecipeError
 from ..workspace import atomically, read_json, sound, write_json, write_table
 from .scan import Line, Scanned
 from .settings import Settings
-from .tables import Table, Trouble
+from .tables import Trouble
 
 HASH = "sum over columns of 2 x 64-bit hashes of name and canonical value, version 1"
 
@@ -81,28 +81,23 @@ def _certificates(scanned: Scanned, settings: Settings) -> list[dict[str, Any]]:
     """
     when, version = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), importlib.metadata.version("tamis")
     types = [{} if t.schema is None else {leaf.name: str(leaf.type) for leaf in leaves(t.schema)} for t in scanned.tables]
+    kinds_of = [(frozenset[str](), frozenset[str]()) if t.schema is None else kinds(t.schema) for t in scanned.tables]
     made = []
     edges = zip(scanned.parent.tolist(), scanned.child.tolist(), scanned.missing.tolist(), scanned.rows.tolist(),
                 scanned.distinct.tolist(), scanned.prints, strict=True)
     for p, c, missing, rows, distinct, (own, other) in edges:
         parent, child = scanned.tables[p], scanned.tables[c]
         casts = {name: [types[p][name], kind] for name, kind in types[c].items() if types[p].get(name, kind) != kind}
+        (texts, own_numbers), (other_texts, other_numbers) = kinds_of[c], kinds_of[p]
+        numbers = sorted(((texts & other_numbers) | (other_texts & own_numbers)).intersection(child.leaves))
         made.append({
             "parent": parent.name, "child": child.name, "parent_token": parent.token, "child_token": child.token,
             "rows": rows, "distinct": distinct, "missing": missing, "child_fingerprint": own, "parent_fingerprint": other,
             "as": "bag" if settings.bag else "set", "missing_values": settings.missing_values, "columns": sorted(child.leaves),
-            "casts": casts, **_numbers(parent, child),
+            "casts": casts, **({"as_numbers": numbers} if numbers else {}),
             "hash": HASH, "tamis": version, "when": when,
         })
     return made
-
-
-def _numbers(parent: Table, child: Table) -> dict[str, list[str]]:
-    """The columns that are text in one of the two and were compared as the numbers that they are in the other."""
-    if parent.schema is None or child.schema is None:
-        return {}
-    names = (as_numbers(child.schema, parent.schema) | as_numbers(parent.schema, child.schema)).intersection(child.leaves)
-    return {"as_numbers": sorted(names)} if names else {}
 
 
 def load(run: Path) -> Graph:

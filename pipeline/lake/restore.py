@@ -136,7 +136,8 @@ def rebuilt(entry: Entry, recipe: Mapping[str, Any], places: Mapping[str, Place]
     with _whole(entry, "rows.parquet") as rows:
         told = pq.read_table(rows)
         numbers = told.column("row").to_numpy()
-        written = {n: f if isinstance(f, int) else told.column(f).to_numpy() for n, f in recipe.get("written", {}).items()}
+        written = {n: f if isinstance(f, int) else told.column(f).cast(pa.uint8()).to_numpy()
+                   for n, f in recipe.get("written", {}).items()}
     schema = schema_of_text(recipe["schema"])
     rest = schema.empty_table()
     if recipe["residual_rows"]:

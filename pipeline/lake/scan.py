@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import xxhash
 
 from ...operators.lake.content import batches, bound_after, draws, looked_at, rows_needed
 from ...operators.lake.min_max import RULES, ranked, refuted, with_missing_empty
-from ...operators.lake.numerals import as_numbers
+from ...operators.lake.numerals import kinds
 from ...operators.lake.schema_graph import distinct_schemas, edge_count, schema_pairs
 from ..engines.base import Counts, Engine
 from ..execute import Progress
@@ -83,8 +82,7 @@ class _Scan:
         self.of = np.empty(0, np.int64)
         self.fingerprint = ""
         self.held: dict[str, str] = {}
-        self.kinds: list[int] = []  # of each table, the number of its Arrow schema
-        self.numbers: dict[tuple[int, int], tuple[frozenset[str], frozenset[str]]] = {}
+        self.kinds: list[tuple[frozenset[str], frozenset[str]]] = []  # of each table, columns of text and of numbers
 
     def run(self) -> Scanned:
         """All stages."""
@@ -123,8 +121,8 @@ class _Scan:
         self.fingerprint = xxhash.xxh3_128_hexdigest(json.dumps(words, sort_keys=True).encode())
         self.schemas, self.of = distinct_schemas(t.leaves for t in self.tables)
         self.pairs = schema_pairs(self.schemas)
-        kind_of: dict[pa.Schema | None, int] = {}
-        self.kinds = [kind_of.setdefault(t.schema, len(kind_of)) for t in self.tables]
+        nothing: frozenset[str] = frozenset()
+        self.kinds = [(nothing, nothing) if t.schema is None else kinds(t.schema) for t in self.tables]
         line = Line("schema", edge_count(self.pairs, self.of), bytes=sum(t.footer_bytes for t in self.tables))
         line.told = {"tables": len(self.tables), "schemas": len(self.schemas)}
         end(line)
@@ -180,12 +178,8 @@ class _Scan:
 
     def _sides(self, parent: int, child: int, columns: tuple[str, ...]) -> tuple[Side, Side]:
         """(child's, parent's) side of an edge over some columns. Where one has text and the other numbers, both are numbers."""
-        own, other = self.tables[child].schema, self.tables[parent].schema
-        if own is None or other is None or own is other:
-            return (child, columns, ()), (parent, columns, ())
-        if (key := (self.kinds[child], self.kinds[parent])) not in self.numbers:
-            self.numbers[key] = as_numbers(own, other), as_numbers(other, own)
-        read, needed = (tuple(sorted(n.intersection(columns))) if n else () for n in self.numbers[key])
+        (texts, numbers), (other_texts, other_numbers) = self.kinds[child], self.kinds[parent]
+        read, needed = (tuple(sorted(n.intersection(columns))) if n else () for n in (texts & other_numbers, other_texts & numbers))
         return (child, columns, read), (parent, columns, needed)
 
     def _probed(self, parent: np.ndarray, child: np.ndarray) -> np.ndarray:

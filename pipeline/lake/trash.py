@@ -140,6 +140,9 @@ def _whole(recipe: Mapping[str, Any]) -> bool:
         isinstance(f, dict) and all(isinstance(f.get(key), type) for key, type in _FILE.items())
         and all(isinstance(p, list) and len(p) == 2 for p in f["partition"]) for f in recipe["files"]
     )
+    written = recipe.get("written", {})  # of text, how its numbers are written: a form, or the column of rows.parquet that has them
+    if not isinstance(written, dict) or not all(isinstance(form, int | str) for form in written.values()):
+        return False
     parent = recipe["parent"]
     named = isinstance(parent.get("name"), str) and "kind" in parent and "version" in parent
     return files_whole and named and bool(recipe["table"])
