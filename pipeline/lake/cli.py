@@ -95,7 +95,7 @@ def apply_command(run: Run = "outputs/lake", as_json: Json = False) -> None:
         print(json.dumps(moved, ensure_ascii=False))
     else:
         what = f"{counted(len(moved), 'table')} moved to {found.root / told.settings.trash}."
-        out.print(f"\n{what} Back: tamis lake restore TABLE --run {told.run}, or --all instead of TABLE", markup=False)
+        out.print(f"\n{what} Back: tamis lake restore TABLE --run {told.run}, or --all --run {told.run}", markup=False)
 
 
 @app.command("restore")
@@ -107,7 +107,9 @@ def restore_command(
     from_trash: Annotated[bool, typer.Option("--from-trash", help="Move the trashed copy back instead of rebuilding.")] = False,
 ) -> None:
     """Rebuild a deleted table, or all, from the parent, verify it by fingerprint, and put it back where it was."""
-    if every == (table is not None):
+    if every and table is not None:
+        raise RecipeError(f"{table}: with --all no table is named; a run is named so: tamis lake restore --all --run {table}")
+    if not every and table is None:
         raise RecipeError("name the table that shall come back, or say --all")
     told = scanned_at(run)
     root, left = graph.load(told.run).root, 0

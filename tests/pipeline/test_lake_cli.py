@@ -162,8 +162,8 @@ def test_errors_bear_titles_that_fit(lake: Path, monkeypatch: pytest.MonkeyPatch
     code, told = said("apply")
     assert code == 1 and told.startswith("Stopped: cities_names.csv: has changed since the lake was scanned")
     assert said("restore", "cities_names.csv")[1].startswith("This cannot be done: cities_names.csv: no such table is in the trash")
-    for words in (["restore"], ["restore", "cities_names.csv", "--all"]):
-        assert said(*words)[1].startswith("This cannot be done: name the table that shall come back, or say --all")
+    assert said("restore")[1].startswith("This cannot be done: name the table that shall come back, or say --all")
+    assert said("restore", "outputs/lake", "--all")[1].endswith("named so: tamis lake restore --all --run outputs/lake")
     Path("lake.yaml").write_text("dataset_path: data/lake\nprocess: [{table_containment_deduplicator: {epsilon: 2.0}}]\n")
     assert said("scan", "lake.yaml")[1].startswith("The recipe cannot be run: table_containment_deduplicator: epsilon lies between")
 
