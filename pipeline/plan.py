@@ -231,6 +231,7 @@ def _selector_problems(step: Step, embedded: bool) -> Iterator[str]:
     if "quality" in getattr(step.op, "needs", ()) and step.extra["quality_key"] is None:
         yield "it chooses by a number: give quality_key, a numeric column or the number of an earlier step"
     free = "field" in getattr(step.op, "needs", ()) or step.settings.get("compat")
+    free = free or step.settings.get(getattr(step.op, "decides_by", None) or "") is not None
     if not free and all(step.extra[k] is None for k in ("select_num", "select_ratio", "select_tokens")):
         yield "how much shall be selected? Give select_num (rows), select_ratio (share of the rows) or select_tokens"
     if step.extra["select_tokens"] is not None and step.extra["cost_key"] is None and not embedded:

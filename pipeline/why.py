@@ -140,11 +140,16 @@ def _tell_dedup(run: Finished, step: Mapping[str, Any], row: int, leaves: Mappin
         alike = "" if leaves["value"] is None else f", similarity {leaves['value']:.3f}"  # None: not verified
         told = f"of {relative.where}{later}{alike} ({leaves['bound']})".replace(">=", "≥")
         return _verdict(step, leaves, told, "stays", relatives=(relative,))
-    members = sorted(lines(run.files("ledger"), "kept_id", [row]), key=lambda r: (-(r["value"] or 0), r[ID]))
-    mine = [r for r in members if r["step"] == step["step"]]
-    relatives = tuple(Relative(r[ID], f"{r[SOURCE]}:{r[POSITION]}", r["value"], r["excerpt"] or "") for r in mine)
-    told = f"{len(mine):,} {'row' if len(mine) == 1 else 'rows'} left for its sake" if mine else "no duplicate"
+    relatives = _left_for(run, step, row)
+    told = f"{counted(len(relatives), 'row')} left for its sake" if relatives else "no duplicate"
     return _verdict(step, None, told, "stays", relatives=relatives)
+
+
+def _left_for(run: Finished, step: Mapping[str, Any], row: int) -> tuple[Relative, ...]:
+    """The rows that left at this step for the sake of `row`, most alike first."""
+    members = sorted(lines(run.files("ledger"), "kept_id", [row]), key=lambda r: (-(r["value"] or 0), r[ID]))
+    return tuple(Relative(r[ID], f"{r[SOURCE]}:{r[POSITION]}", r["value"], r["excerpt"] or "") for r in members
+                 if r["step"] == step["step"] and r["reason"] == "duplicate")
 
 
 def _tell_trimmer(run: Finished, step: Mapping[str, Any], row: int, leaves: Mapping[str, Any] | None) -> Event:
@@ -170,7 +175,10 @@ def _relative(run: Finished, row: int, similarity: float | None) -> tuple[Relati
 
 
 def _tell_selector(run: Finished, step: Mapping[str, Any], row: int, leaves: Mapping[str, Any] | None) -> Event:
+    if leaves is not None and leaves["reason"] == "duplicate":
+        return _tell_dedup(run, step, row, leaves)
     folder = run.stage(step["stage"])
+    relatives = _left_for(run, step, row) if leaves is None and step["left"].get("duplicate") else ()
     file = folder.path / "selection.parquet" if folder else None
     if file is None or not file.exists():
         return _verdict(step, leaves, "" if leaves is None else leaves["bound"] or "", verdict="passed")
@@ -184,8 +192,13 @@ def _tell_selector(run: Finished, step: Mapping[str, Any], row: int, leaves: Map
     if found["picked"]:
         told = [f"pick {found['order'] + 1:,} of {step['rows_out']:,}", f"gain {number(found['gain'])}", *told]
     numbers = notes | {"order": found["order"], "gain": found["gain"]} if found["picked"] else notes
+    if leaves is not None and leaves["kept_id"] is not None:
+        relative, later = _relative(run, int(leaves["kept_id"]), leaves["value"])
+        told.append(f"most like {relative.where}{later}, similarity {leaves['value']:.3f}")
+        relatives = (relative,)
+    told += [f"{counted(len(relatives), 'row')} left for its sake"] if relatives and leaves is None else []
     leaves = leaves and {**leaves, "note": leaves["bound"]}
-    return _verdict(step, leaves, ", ".join(told), numbers=numbers, verdict="chosen")
+    return _verdict(step, leaves, ", ".join(told), numbers=numbers, verdict="chosen", relatives=relatives)
 
 
 _TELL = {"read": _tell_read, "filter": _tell_filter, "deduplicator": _tell_dedup, "trimmer": _tell_trimmer,

@@ -44,6 +44,23 @@ class Pool:
 
 
 @dataclass(frozen=True)
+class Instead:
+    """Of the rows that are not picked, the pick that stands in the place of each.
+
+    Attributes:
+        row: int64[n], index of that pick; -1: there is none, or the row is picked itself.
+        similarity: float64[n], how alike the two are; NaN where there is none.
+        duplicate: bool[n], rows that leave as duplicates of it; the others are not selected.
+        least: duplicates are more alike than this, directly or link by link.
+    """
+
+    row: np.ndarray
+    similarity: np.ndarray
+    duplicate: np.ndarray
+    least: float
+
+
+@dataclass(frozen=True)
 class Selection:
     """Rows in pick order, with the worth of each pick.
 
@@ -52,12 +69,14 @@ class Selection:
         gain: float64[m], what the selector thought each pick worth (its own unit; see the selector).
         notes: name -> array[n] over the whole pool: what `tamis why` tells of each row (`cluster`, `rank` ...).
         facts: name -> number or text about the whole choice (inertia, k, budget left over ...), for the manifest.
+        instead: who stands for the rows that are not picked, where the selector knows; the ledger names it.
     """
 
     index: np.ndarray
     gain: np.ndarray
     notes: Mapping[str, np.ndarray] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    instead: Instead | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +91,8 @@ class Setting:
 @dataclass(frozen=True)
 class Selector:
     """One line of the catalog: the recipe's name, the function, its settings, which columns of the pool it needs, and
-    what the spine finds, pins and hands in by keyword (keyword -> kind, as for operators)."""
+    what the spine finds, pins and hands in by keyword (keyword -> kind, as for operators). `decides_by`: the setting that
+    makes a budget unnecessary where it is given."""
 
     name: str
     function: Callable[..., Selection]
@@ -80,6 +100,7 @@ class Selector:
     needs: tuple[str, ...] = ()
     version: int = 1
     resources: Mapping[str, str] = field(default_factory=dict)
+    decides_by: str | None = None
 
     @property
     def summary(self) -> str:
@@ -89,6 +110,7 @@ class Selector:
 
 def selector(
     name: str, *, needs: tuple[str, ...] = (), version: int = 1, resources: Mapping[str, str] | None = None,
+    decides_by: str | None = None,
 ) -> Callable[[Function], Function]:
     """Mark a function `(pool: Pool, budget: float, *, seed: int, ...) -> Selection`.
 
@@ -102,7 +124,8 @@ def selector(
             p.name: Setting(p.name, p.annotation, p.default)
             for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in ("seed", "state", *(resources or {}))
         }
-        function.__selector__ = Selector(name, function, settings, needs, version, dict(resources or {}))  # type: ignore[attr-defined]
+        record = Selector(name, function, settings, needs, version, dict(resources or {}), decides_by)
+        function.__selector__ = record  # type: ignore[attr-defined]
         return function
 
     return write

@@ -10,11 +10,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from .base import Pool, Selection, selector
-from .parts.allocate import fill, share, water_fill
 from .parts.choose import Kind, Number, clusters_of, number_of_clusters
 from .parts.cluster import Clusters
 from .parts.draw import gumbel_top, quality_logits
-from .parts.given import check_budget, check_ids, rows_for
+from .parts.given import check_budget, check_ids
+from .parts.quotas import by_quota
 
 Method = Literal["kmq", "closest", "random"]
 
@@ -64,7 +64,7 @@ def kmeans_diversity(
     )
     best_first = _best_first(pool, clusters, method, logits, seed)
     grouped = best_first[np.argsort(clusters.labels[best_first], kind="stable")]
-    index, quotas = _pick(pool, budget, clusters, grouped, beta)
+    index, quotas = by_quota(pool, budget, clusters.labels, grouped, beta)
     rank = np.empty(len(pool), np.int32)
     rank[grouped] = np.arange(len(pool)) - _starts(clusters.sizes)[clusters.labels[grouped]] + 1
     notes = {"cluster": clusters.labels, "rank": rank, "distance": clusters.distance}
@@ -93,29 +93,6 @@ def _worth(pool: Pool, clusters: Clusters, method: Method) -> np.ndarray:
 
 def _starts(sizes: np.ndarray) -> np.ndarray:
     return np.cumsum(sizes) - sizes
-
-
-def _pick(
-    pool: Pool, budget: float, clusters: Clusters, grouped: np.ndarray, beta: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows in pick order, and the quota of each cluster. `grouped`: cluster by cluster, best first."""
-    sizes, label = clusters.sizes, clusters.labels[grouped]
-    cost = np.ones(len(pool)) if pool.cost is None else np.asarray(pool.cost, np.float64)
-    # summed within the cluster and in its order, so that the order of the input changes no last bit
-    parts = [np.cumsum(cost[rows]) for rows in np.split(grouped, _starts(sizes)[1:])]
-    middle = np.concatenate(parts) - cost[grouped] / 2
-    capacity = np.array([part[-1] for part in parts])
-    weights = (capacity / capacity.max()) ** beta if capacity.max() > 0 else np.ones(len(sizes))
-    if pool.cost is None:
-        quotas = water_fill(sizes, weights, rows_for(pool, budget))
-    else:
-        quotas = share(capacity, weights, min(budget, float(capacity.sum())))
-    stands = np.full(len(pool), np.inf)
-    np.divide(middle, quotas[label], out=stands, where=quotas[label] > 0)
-    order = np.lexsort((np.arange(len(pool)), stands))
-    if pool.cost is None:
-        return grouped[order[stands[order] < 1]], quotas
-    return fill(grouped[order], cost, budget), quotas
 
 
 def _facts(pool: Pool, budget: float, clusters: Clusters, index: np.ndarray, quotas: np.ndarray) -> dict[str, Any]:

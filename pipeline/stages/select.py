@@ -21,6 +21,7 @@ from .embed import matrix
 from .explain import explain
 from .lineage import Lineage, Told, part_numbers, read, texts
 from .narrow import LedgerTask, decisions, write_decisions
+from .outcome import CHAINED
 
 
 def run(
@@ -159,11 +160,28 @@ def _write(step: Step, folder: StageFolder, pool: Pool, chosen: Selection, budge
     if pool.quality is not None:
         columns["quality"] = pool.quality
     write_table(folder.path / "selection.parquet", pa.table(columns).sort_by(ID))
-    out = np.flatnonzero(~picked)
-    told = [", ".join(f"{k} {notes[k][i]:.4g}" if notes[k].dtype.kind == "f" else f"{k} {notes[k][i]}" for k in notes) for i in out]
     spent = float(pool.cost[chosen.index].sum()) if pool.cost is not None else float(len(chosen.index))
     facts = {"budget": budget, "spent": spent, "pool": len(pool), "picked": len(chosen.index), **dict(chosen.facts)}
     write_json(folder.path / "facts.json", facts)
+    write_decisions(folder, decided(pool, chosen, np.flatnonzero(~picked), budget))
+
+
+def decided(pool: Pool, chosen: Selection, out: np.ndarray, budget: float) -> pa.Table:
+    """A line for each of the rows `out`, which leave: as duplicates of a pick, or not selected, and then for which most alike pick,
+    where the selector knows."""
+    notes = {k: np.asarray(v) for k, v in chosen.notes.items()}
+    told = [", ".join(f"{k} {notes[k][i]:.4g}" if notes[k].dtype.kind == "f" else f"{k} {notes[k][i]}" for k in notes) for i in out]
     rank = notes["rank"][out].astype(float) if "rank" in notes else None
-    write_decisions(folder, decisions(pool.ids[out], reason="not_selected", stat="rank" if "rank" in notes else None, value=rank,
-                                      bound=f"budget {budget:g}", note=told))
+    bound = f"budget {budget:g}"
+    if chosen.instead is None:
+        stat = "rank" if "rank" in notes else None
+        return decisions(pool.ids[out], reason="not_selected", stat=stat, value=rank, bound=bound, note=told)
+    stands, similarity, duplicate = chosen.instead.row[out], chosen.instead.similarity[out], chosen.instead.duplicate[out].tolist()
+    linked = [CHAINED if d and s <= chosen.instead.least else None for d, s in zip(duplicate, similarity.tolist(), strict=True)]
+    return decisions(
+        pool.ids[out], reason=["duplicate" if d else "not_selected" for d in duplicate],
+        stat=["similarity" if s >= 0 else None for s in stands.tolist()], value=similarity,
+        bound=[f"cosine > {chosen.instead.least:g}" if d else bound for d in duplicate],
+        kept_id=pa.array(pool.ids[stands], mask=stands < 0),
+        note=[link if d else note for d, link, note in zip(duplicate, linked, told, strict=True)],
+    )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base import Pool, Selection
+from ..base import Instead, Pool, Selection
 from .allocate import fill
 
 
@@ -65,9 +65,9 @@ def along(pool: Pool, order: np.ndarray, budget: float) -> np.ndarray:
 
 def ended(
     pool: Pool, budget: float, index: np.ndarray, gain: np.ndarray, notes: Mapping[str, np.ndarray] | None = None,
-    facts: Mapping[str, Any] | None = None,
+    facts: Mapping[str, Any] | None = None, instead: Instead | None = None,
 ) -> Selection:
     """The selection, with what is left of the budget as its first fact."""
     spent = len(index) if pool.cost is None else float(pool.cost[index].sum())
     told = {"left": float(budget - spent), **(facts or {})}
-    return Selection(np.asarray(index, np.int64), np.asarray(gain, np.float64), notes or {}, told)
+    return Selection(np.asarray(index, np.int64), np.asarray(gain, np.float64), notes or {}, told, instead)

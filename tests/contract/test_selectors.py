@@ -9,7 +9,7 @@ from tamis.selectors.base import Pool, Selection, Selector
 
 WORDS = ["river", "stone", "bridge", "market", "letter", "window"]
 BUDGETED = [s for s in catalog.table() if "field" not in s.needs and s.name not in ("mixture_selector",)]
-SCARCE = ("deita_selector",)  # may answer fewer: what is alike is passed over
+SCARCE = ("deita_selector", "semantic_deduplicator")  # may answer fewer: what is alike is passed over
 
 
 class Flat:
