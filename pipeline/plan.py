@@ -187,8 +187,8 @@ def _check_columns(recipe: Recipe, schema: pa.Schema) -> None:
     wrong, numbers, embedded = [], [f.name for f in schema if _numeric(f.type)], False
     for step in recipe.process:
         wrong += [f"{_where(recipe, step)}: {p}" for p in _missing_columns(step, schema)]
-        for key in ("score_key", "quality_key", "cost_key"):
-            name = step.extra.get(key)
+        named = [(key, step.extra.get(key)) for key in ("score_key", "quality_key", "cost_key")]
+        for key, name in named + [("score_keys", name) for name in step.settings.get("score_keys", ())]:
             if step.extra.get("keep") == "oldest" and name in schema.names and _dated(schema.field(name).type):
                 continue
             if name is not None and name not in numbers:

@@ -24,6 +24,7 @@ class Pool:
         field: object[n], what the column or field that a setting `field_key` names holds; None where there is no such setting.
         text: object[n], the texts (None: null); None where the selector reads no words.
         cost: float64[n], 0 or more, in the budget's unit (1 per row, or tokens).
+        scores: name -> float64[n], the columns or numbers that a setting `score_keys` names.
     """
 
     ids: np.ndarray
@@ -32,10 +33,11 @@ class Pool:
     cost: np.ndarray | None = None
     field: np.ndarray | None = None
     text: np.ndarray | None = None
+    scores: Mapping[str, np.ndarray] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("embedding", "quality", "cost", "field", "text"):
-            column = getattr(self, name)
+        columns = {name: getattr(self, name) for name in ("embedding", "quality", "cost", "field", "text")}
+        for name, column in {**columns, **(self.scores or {})}.items():
             if column is not None and len(column) != len(self.ids):
                 raise ValueError(f"{name} has {len(column)} rows, ids has {len(self.ids)}")
 

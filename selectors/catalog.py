@@ -3,10 +3,10 @@
 import inspect
 from types import ModuleType
 
-from . import baselines, coreset, covering, diversity, fields, iterative, mixture, ranking, redundancy
+from . import adapt, baselines, coreset, covering, diversity, fields, iterative, mixture, ranking, redundancy
 from .base import Selector
 
-FILES: tuple[ModuleType, ...] = (baselines, fields, diversity, iterative, covering, ranking, coreset, redundancy, mixture)
+FILES: tuple[ModuleType, ...] = (baselines, fields, diversity, iterative, covering, ranking, coreset, redundancy, adapt, mixture)
 
 
 def _collect() -> dict[str, Selector]:

@@ -62,11 +62,14 @@ def pool_of(step: Step, before: Lineage, parts: range) -> Pool:
     assert isinstance(op, Selector)
     ids: list[np.ndarray] = []
     numbers: dict[str, list[np.ndarray]] = {k: [] for k, name in columns.items() if name}
+    scored: dict[str, list[np.ndarray]] = {k: [] for k in (step.settings["score_keys"] if "scores" in op.needs else ())}
     for part in parts:
         here = np.concatenate([b.column(ID).to_numpy() for b in before.read(part, [])] or [np.empty(0, np.int64)])
         ids.append(here)
         for key, found in numbers.items():
             found.append(_numbers(before, part, str(columns[key]), key, here))
+        for name, found in scored.items():
+            found.append(_numbers(before, part, name, "score", here))
         if "embedding" in op.needs:
             vectors.append(_vectors(before, part, here))
     field = _field(str(step.settings["field_key"]), before, parts) if "field" in op.needs else None
@@ -76,6 +79,7 @@ def pool_of(step: Step, before: Lineage, parts: range) -> Pool:
     words = words_of(step.text_key, before, parts) if "text" in op.needs else None
     return Pool(
         np.concatenate([np.empty(0, np.int64), *ids]), np.concatenate(vectors) if vectors else None, field=field, text=words,
+        scores={k: _all_there(np.concatenate([np.empty(0), *v]), k, "score") for k, v in scored.items()} or None,
         **{k: _all_there(np.concatenate([np.empty(0), *v]), str(columns[k]), k) for k, v in numbers.items()},
     )
 

@@ -19,6 +19,7 @@ from .neighbours import build
 
 ROWS, COLUMNS = 1024, 8192  # of a block of distances
 RANGED = 256  # rows that ask an index at a time
+HELD = 1 << 28  # bytes of distances from borders that are kept rather than worked out again
 PROBED = 32  # cells of the index that each of them looks into
 _TOLD = 0.05  # centroids nearer to each other than this have no border: rounding would decide where it lies
 _NONE = np.float32(np.inf)
@@ -170,13 +171,22 @@ def across(ranked: Ranked, eps: float | None, *, nearby: int | None = None, thre
     wanted |= wanted.T
     reach = np.inf if eps is None else float(np.sqrt(2 * eps)) + 1e-4
     threads = threads or cores()
-    nearest = np.full((k, k), -np.inf)
+    nearest, held = np.full((k, k), -np.inf), dict[int, np.ndarray]()
+    hold = 4 * float(wanted.sum(axis=1) @ np.diff(ranked.starts)) <= HELD
     if eps is not None:
         def lowest(a: int) -> None:
-            nearest[a, wanted[a]] = _sides(ranked, a, np.flatnonzero(wanted[a]), apart_by).min(axis=0)
+            sides = _sides(ranked, a, np.flatnonzero(wanted[a]), apart_by)
+            nearest[a, wanted[a]] = sides.min(axis=0)
+            if hold:
+                held[a] = sides
 
         side_by_side(lowest, range(k), threads)
     busy = Lock()
+
+    def side(a: int, b: int) -> np.ndarray:
+        if a in held:
+            return held[a][:, np.count_nonzero(wanted[a, :b])]
+        return _sides(ranked, a, np.array([b]), apart_by)[:, 0]
 
     def one(a: int) -> tuple[int, int]:
         others = np.array([b for b in np.flatnonzero(wanted[a]) if b > a and nearest[a, b] + nearest[b, a] <= reach], np.int64)
@@ -184,8 +194,7 @@ def across(ranked: Ranked, eps: float | None, *, nearby: int | None = None, thre
         for b in others.tolist():
             left, right = ranked.rows(a), ranked.rows(b)
             if eps is not None:
-                left = left[_sides(ranked, a, np.array([b]), apart_by)[:, 0] <= reach - nearest[b, a]]
-                right = right[_sides(ranked, b, np.array([a]), apart_by)[:, 0] <= reach - nearest[a, b]]
+                left, right = left[side(a, b) <= reach - nearest[b, a]], right[side(b, a) <= reach - nearest[a, b]]
             found, looked = _cross(ranked, left, right, -1.0 if eps is None else 2 * eps, busy)
             pairs, compared = pairs + found, compared + looked
         return pairs, compared

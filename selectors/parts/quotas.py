@@ -7,8 +7,11 @@ from .allocate import fill, share, water_fill
 from .given import rows_for
 
 
-def by_quota(pool: Pool, budget: float, labels: np.ndarray, grouped: np.ndarray, beta: float) -> tuple[np.ndarray, np.ndarray]:
-    """int64[m], the rows that a budget buys, in pick order, and each cluster's quota, in proportion to `size ** beta`.
+def by_quota(
+    pool: Pool, budget: float, labels: np.ndarray, grouped: np.ndarray, beta: float, weights: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """int64[m], the rows that a budget buys, in pick order, and each cluster's quota, in proportion to `size ** beta`, or to
+    `weights` float64[k].
 
     `grouped`: the rows that can be had, cluster by cluster, each cluster's in the order in which it gives them; with costs a
     cluster's size is its cost. Row r of a cluster with quota q stands at (r - 1/2) / q. In rows exactly `min(budget, rows)`;
@@ -21,7 +24,8 @@ def by_quota(pool: Pool, budget: float, labels: np.ndarray, grouped: np.ndarray,
     parts = [np.cumsum(cost[rows]) for rows in np.split(grouped, np.cumsum(sizes)[:-1])]
     middle = np.concatenate([*parts, np.empty(0)]) - cost[grouped] / 2
     capacity = np.array([part[-1] if len(part) else 0.0 for part in parts])
-    weights = (capacity / capacity.max()) ** beta if capacity.max(initial=0) > 0 else np.ones(len(sizes))
+    if weights is None:
+        weights = (capacity / capacity.max()) ** beta if capacity.max(initial=0) > 0 else np.ones(len(sizes))
     if pool.cost is None:
         quotas = water_fill(sizes, weights, rows_for(pool, budget))
     else:

@@ -19,6 +19,7 @@ class Flat:
         return np.zeros(len(score))
 
 
+SETTINGS = {"adapt_selector": {"score_keys": ["a", "b"]}}
 HANDED = {"target": {"target": ["river stone"], "target_path": "x"}, "trainer": {"trainer": Flat()}}
 
 
@@ -30,17 +31,18 @@ def pool_of(n: int, cost: bool, seed: int = 0, same: bool = False) -> Pool:
     return Pool(
         rng.permutation(n) * 17 - 40, points.astype(np.float32), rng.integers(1, 50, n).astype(float),
         rng.integers(1, 12, n).astype(float) if cost else None, text=texts,
+        scores={"a": rng.random(n), "b": rng.integers(0, 3, n).astype(float)},
     )
 
 
 def choose(op: Selector, pool: Pool, budget: float, seed: int = 3) -> Selection:
     handed = {k: v for keyword in op.resources for k, v in HANDED[keyword].items()}
-    return op.function(pool, budget, seed=seed, **handed)
+    return op.function(pool, budget, seed=seed, **handed, **SETTINGS.get(op.name, {}))
 
 
 def moved(pool: Pool, order: np.ndarray) -> Pool:
     columns = {k: getattr(pool, k) for k in ("ids", "embedding", "quality", "cost", "text")}
-    return Pool(**{k: None if v is None else v[order] for k, v in columns.items()})
+    return Pool(**{k: None if v is None else v[order] for k, v in columns.items()}, scores={k: v[order] for k, v in pool.scores.items()})
 
 
 @pytest.mark.parametrize("op", BUDGETED, ids=lambda s: s.name)
@@ -90,4 +92,4 @@ def test_what_is_no_budget_is_refused(op):
             choose(op, pool_of(5, cost=False), budget)
     pool = pool_of(5, cost=False)
     with pytest.raises(ValueError, match="ids must be distinct"):
-        choose(op, Pool(np.zeros(5, int), pool.embedding, pool.quality, text=pool.text), 2)
+        choose(op, Pool(np.zeros(5, int), pool.embedding, pool.quality, text=pool.text, scores=pool.scores), 2)

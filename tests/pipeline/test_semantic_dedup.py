@@ -37,7 +37,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     side /= np.linalg.norm(side)
     for i, angle in enumerate((0.0, 0.28, 0.56)):  # cosines 0.961 from one to the next, 0.847 from end to end
         points[i] = np.cos(angle) * points[0] + np.sin(angle) * side
-    rows = [{"text": f"row number {i} of the pool", "v": points[i].tolist(), "q": 200 - i} for i in range(len(points))]
+    rows = [{"text": f"row number {i} of the pool", "v": points[i].tolist(), "q": 200 - i, "w": i % 7} for i in range(len(points))]
     for i in range(FILES):
         pq.write_table(pa.Table.from_pylist(rows[i * EACH : (i + 1) * EACH]), folder / f"{i}.parquet", row_group_size=9)
     return folder
@@ -107,7 +107,8 @@ def test_pruning_names_the_pick_most_like_each_row_that_leaves(data: Path, tmp_p
 
 
 @pytest.mark.parametrize("step", [SEMANTIC, PRUNING, {"semantic_deduplicator": {"eps": None, "select_num": 50}},
-                                  {"ccs_selector": {"quality_key": "q", "select_num": 50}}], ids=lambda s: next(iter(s)))
+                                  {"ccs_selector": {"quality_key": "q", "select_num": 50}},
+                                  {"adapt_selector": {"score_keys": ["q", "w"], "select_num": 50}}], ids=lambda s: next(iter(s)))
 def test_neither_batches_nor_parts_nor_workers_change_a_choice(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: Any,
 ) -> None:
@@ -148,7 +149,8 @@ def test_a_run_that_broke_off_goes_on_and_ends_the_same(
 
 @pytest.mark.parametrize(("step", "words"), [
     ({"semantic_deduplicator": {"eps": None}}, "how much shall be selected"), ({"cluster_pruning_selector": {}}, "how much shall be selected"),
-    ({"ccs_selector": {"select_num": 3}}, "give quality_key"), ({"semantic_deduplicator": {"linked": "chains"}}, "one of components, better"),
+    ({"ccs_selector": {"select_num": 3}}, "give quality_key"),
+    ({"adapt_selector": {"select_num": 3, "score_keys": ["q", "ppl"]}}, "score_keys 'ppl' is neither a numeric column"), ({"semantic_deduplicator": {"linked": "chains"}}, "one of components, better"),
 ])
 def test_what_cannot_be_done_is_refused_before_anything_is_read(data: Path, tmp_path: Path, step: Any, words: str) -> None:
     with pytest.raises(RecipeError, match=words):
