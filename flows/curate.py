@@ -19,7 +19,7 @@ from prefect.states import Completed, State
 
 from ..pipeline import plan, recipe
 from ..pipeline.errors import GuardError
-from ..pipeline.execute import MODEL_STAGES, Silent, execute
+from ..pipeline.execute import MODEL_STAGES, Silent, asks_model, execute
 from ..pipeline.plan import Plan, Stage
 from ..pipeline.run import claim
 from ..pipeline.workspace import Workspace
@@ -75,8 +75,8 @@ def do_stages(
     """A task for each of these stages, in order; before one that asks a model, with `gpu="deployment"`, its jobs elsewhere."""
     for stage in stages:
         name = f"{stage.index}-{stage.kind}"
-        if gpu == "deployment" and stage.kind in MODEL_STAGES and not complete(planned, stage.index):
-            shares = dealt(len(planned.splits), gpu_jobs)
+        if gpu == "deployment" and asks_model(stage) and not complete(planned, stage.index):
+            shares = dealt(len(planned.splits), gpu_jobs if stage.kind in MODEL_STAGES else 1)  # a selection is one job
             with stopped_with_us():
                 jobs = [run_elsewhere.with_options(name=f"{name}-job-{k}", task_run_name=f"{name}-job-{k}").submit(
                     recipe_path, words, stage.index, parts, gpu_deployment) for k, parts in enumerate(shares, 1)]

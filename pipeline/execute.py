@@ -12,11 +12,16 @@ from .engines.choose import engine_for
 from .errors import StaleError
 from .index import hold
 from .plan import Plan, Stage
-from .stages import dedup, embed, export, group, rows, score, select, tally, trim
+from .stages import asking, dedup, embed, export, group, rows, score, select, tally, trim
 from .stages.lineage import Lineage
 from .workspace import Place, StageFolder, Workspace, atomically, write_json
 
 MODEL_STAGES = ("embed", "score")  # what a scheduler may place where the accelerator is
+
+
+def asks_model(stage: Stage) -> bool:
+    """Whether it is such a stage, or a selection that asks a model about rows."""
+    return stage.kind in MODEL_STAGES or asking.asks(stage)
 
 
 class Progress(Protocol):
@@ -86,10 +91,12 @@ def execute(planned: Plan, progress: Progress, upto: int | None = None, patience
 def share(planned: Plan, progress: Progress, index: int, parts: Sequence[int], patience: float = 0.0) -> int:
     """Do some parts of a stage that asks a model, beside other processes that do other parts; answer how many rows they hold.
 
+    Of a selection that asks a model, the whole choice, whatever the parts: it is for one process.
+
     The stages before it must be complete; `execute` afterwards takes the parts up and completes the stage.
     """
     stage = planned.stages[index - 1]
-    if stage.kind not in MODEL_STAGES:
+    if not asks_model(stage):
         raise ValueError(f"stage {index} ({stage.kind}) asks no model: it is not shared")
     place = Place.of(planned.recipe.export_path, planned.recipe.work_dir)
     workspace = Workspace(place.work)
@@ -103,6 +110,10 @@ def share(planned: Plan, progress: Progress, index: int, parts: Sequence[int], p
         assert lineage is not None  # the first stage reads
         progress.begin(stage, len(parts))
         folder = workspace.stage(stage.index, stage.kind, stage.fingerprint)
+        if stage.kind == "select":
+            whole = range(len(planned.splits))
+            select.choose(stage, folder, lineage, whole, planned.recipe.seed, planned.recipe.name)
+            return sum(lineage.rows_of(part) for part in whole)
         done = _ask_model(stage, folder, lineage, engine, parts, planned, progress.advance)
     return sum(record["rows_out"] for record in done["records"])
 

@@ -216,6 +216,9 @@ def _with_added(schema: pa.Schema, step: Step) -> pa.Schema:
 def _missing_columns(step: Step, schema: pa.Schema) -> Iterator[str]:
     """What it reads that is not in the data."""
     names, key = schema.names, step.settings.get("field_key")
+    group = step.settings.get("cluster_key")
+    if group and group not in KEY_COLUMNS and type_at(schema, group) is None:
+        yield f"cluster_key: no column or field {group!r} in the data.{did_you_mean(group, names)} It has: {', '.join(names)}."
     if type_at(schema, step.text_key) is None:
         yield f"no column {step.text_key!r} in the data.{did_you_mean(step.text_key, names)} It has: {', '.join(names)}."
     given = step.extra.get("vector_key")
@@ -226,8 +229,13 @@ def _missing_columns(step: Step, schema: pa.Schema) -> Iterator[str]:
 
 
 def _selector_problems(step: Step, embedded: bool) -> Iterator[str]:
-    if "embedding" in getattr(step.op, "needs", ()) and not embedded:
-        yield "it chooses by vectors: put a text_embedding_mapper step before it"
+    if "embedding" in step.needs and not embedded:
+        instead = ", or name a column with clusters in cluster_key" if "cluster_key" in step.settings else ""
+        yield f"it chooses by vectors: put a text_embedding_mapper step before it{instead}"
+    if "reference" in step.settings and step.extra["quality_key"] is None and step.settings["model"] is None:
+        yield "it needs rewards: give model and reference, or quality_key, the number of an influence_scorer before it"
+    if (step.settings.get("model") is None) != (step.settings.get("reference") is None) and "reference" in step.settings:
+        yield "model and reference belong together: the one says who is asked, the other what rows shall help with"
     if "quality" in getattr(step.op, "needs", ()) and step.extra["quality_key"] is None:
         yield "it chooses by a number: give quality_key, a numeric column or the number of an earlier step"
     free = "field" in getattr(step.op, "needs", ()) or step.settings.get("compat")

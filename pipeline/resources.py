@@ -68,13 +68,14 @@ def decides(described: Mapping[str, Any], pins: Sequence[Pin]) -> list[Any]:
 
 def pin(op: Operator | Selector, settings: Mapping[str, Any]) -> tuple[Pin, ...]:
     """Find every resource that `op` needs with these settings. Raises ValueError with the way to get it."""
-    found = (_FIND[kind](keyword, settings) for keyword, kind in op.resources.items())
+    found = (find(keyword, kind, settings) for keyword, kind in op.resources.items())
     return tuple(p for p in found if p is not None)
 
 
 def find(keyword: str, kind: str, settings: Mapping[str, Any]) -> Pin | None:
     """One resource, None where these settings need none. Raises ValueError with the way to get it."""
-    return _FIND[kind](keyword, settings)
+    unasked = kind in ("influence", "reference") and settings[PLACES[kind]] is None
+    return None if unasked else _FIND[kind](keyword, settings)
 
 
 def load(pins: tuple[Pin, ...]) -> dict[str, Any]:

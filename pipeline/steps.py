@@ -80,6 +80,12 @@ class Step:
         return self.op.kind if isinstance(self.op, Operator) else "selector"
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """What a selector reads of the pool: with a `cluster_key`, that column in place of vectors."""
+        needs = self.op.needs if isinstance(self.op, Selector) else ()
+        return tuple("field" if n == "embedding" and self.settings.get("cluster_key") else n for n in needs)
+
+    @property
     def shown_settings(self) -> dict[str, Any]:
         """The settings, without passwords where they are URLs."""
         return {k: shown_all(v) if k in _URLS else v for k, v in self.settings.items()}
@@ -116,7 +122,9 @@ def declared_settings(op: Operator | Selector) -> dict[str, tuple[Any, Any]]:
     """Every setting that a recipe may give this operator: name -> (annotation, default)."""
     wanted = {s.name: (s.annotation, s.default) for s in op.settings.values()}
     if isinstance(op, Selector):
-        return wanted if "field" in op.needs else wanted | _BUDGET  # what a field selector picks, its own settings say
+        if "field" in op.needs:  # what a field selector picks, its own settings say
+            return wanted
+        return wanted | _BUDGET | (SCORING if "influence" in op.resources.values() else {})
     if op.kind == "table":
         return wanted
     wanted["text_key"] = (str | None, None)
@@ -214,7 +222,7 @@ def build(
 def _assemble(number: int, op: Operator | Selector, values: dict[str, Any], text_key: str, line: int) -> Step:
     settings = {k: values[k] for k in op.settings}
     if isinstance(op, Selector):
-        return Step(number, op, settings, text_key, extra={k: values.get(k) for k in _BUDGET}, line=line)
+        return Step(number, op, settings, text_key, extra={k: values.get(k) for k in (*_BUDGET, *SCORING)}, line=line)
     keep = None
     if op.unit is not None:
         low, high = (values.get(f"{end}_{op.unit.suffix}", getattr(op.keep, end)) for end in ("min", "max"))

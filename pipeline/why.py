@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from . import ledger
 from .ledger import ID, POSITION, SOURCE
+from .reporting import pulls
 from .reporting.finished import Finished, lines
 from .reporting.lookup import find
 from .reporting.words import REASONS, counted, number, oneline, row_id
@@ -184,11 +185,15 @@ def _tell_selector(run: Finished, step: Mapping[str, Any], row: int, leaves: Map
         return _verdict(step, leaves, "" if leaves is None else leaves["bound"] or "", verdict="passed")
     table = pq.read_table(file)
     found = table.filter(pc.equal(table.column(ID), row)).to_pylist()[0]
-    notes = {k: v for k, v in found.items() if k not in (ID, "picked", "order", "gain")}
+    pulled = step["facts"] if "pulls" in step.get("facts", {}) and folder is not None else None  # a bandit chose
+    unsaid = (ID, "picked", "order", "gain", *(("pull",) if pulled else ()))
+    notes = {k: v for k, v in found.items() if k not in unsaid and not (pulled and v != v)}
     told = [f"{k} {number(v) if isinstance(v, float) else v}" for k, v in notes.items()]
     if "cluster" in notes:
         size = pc.sum(pc.equal(table.column("cluster"), notes["cluster"])).as_py()
         told[list(notes).index("cluster")] += f" ({counted(size, 'row')})"
+    if pulled and folder is not None:
+        told += pulls.story(folder.path, pulled, found)
     if found["picked"]:
         told = [f"pick {found['order'] + 1:,} of {step['rows_out']:,}", f"gain {number(found['gain'])}", *told]
     numbers = notes | {"order": found["order"], "gain": found["gain"]} if found["picked"] else notes

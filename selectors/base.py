@@ -117,14 +117,14 @@ def selector(
     """Mark a function `(pool: Pool, budget: float, *, seed: int, ...) -> Selection`.
 
     `budget` is in the unit of `pool.cost`. `seed` is given by the engine and is no setting of its own; nor is `state`,
-    where a selector that works in rounds keeps them.
+    where a selector that works in rounds keeps them, nor `influence`, whom one that asks about few rows asks.
     """
 
     def write(function: Function) -> Function:
         parameters = inspect.signature(function, eval_str=True).parameters.values()
         settings = {
             p.name: Setting(p.name, p.annotation, p.default)
-            for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in ("seed", "state", *(resources or {}))
+            for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in ("seed", "state", "influence", *(resources or {}))
         }
         record = Selector(name, function, settings, needs, version, dict(resources or {}), decides_by)
         function.__selector__ = record  # type: ignore[attr-defined]

@@ -3,10 +3,12 @@
 import inspect
 from types import ModuleType
 
-from . import adapt, baselines, coreset, covering, diversity, fields, iterative, mixture, ranking, redundancy
+from . import adapt, baselines, coreset, covering, diversity, fields, iterative, mixture, quad, ranking, redundancy
 from .base import Selector
 
-FILES: tuple[ModuleType, ...] = (baselines, fields, diversity, iterative, covering, ranking, coreset, redundancy, adapt, mixture)
+FILES: tuple[ModuleType, ...] = (
+    baselines, fields, diversity, iterative, covering, ranking, coreset, redundancy, adapt, mixture, quad,
+)
 
 
 def _collect() -> dict[str, Selector]:

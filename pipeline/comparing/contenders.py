@@ -70,6 +70,9 @@ def contenders(recipes: Sequence[Words], sets: Sequence[str], baseline: bool) ->
         steps = [s for s in told.process if s.kind == "selector"]
         if len(steps) != 1 or told.process[-1] is not steps[0] or "field" in getattr(steps[0].op, "needs", ()):
             raise RecipeError(f"{told.name}: to be compared, a recipe ends with a selector that takes a budget, and has no other")
+        if steps[0].settings.get("model") and steps[0].settings.get("reference"):
+            raise RecipeError(f"{told.name}: {steps[0].name} asks a model when it chooses, which a comparison does not hand it: "
+                              "put an influence_scorer before it and give quality_key")
         twin = sum(c.name == name or c.name.startswith(f"{name} (") for c in found)
         found.append(Contender(f"{name} ({twin + 1})" if twin else name, told, steps[0]))
     if not found:

@@ -12,6 +12,8 @@ from markupsafe import Markup
 from ..ledger import ID
 from ..plan import Plan
 from ..workspace import StageFolder
+from . import pulls
+from .pulls import PullsView
 from .shelf import Example, Shelf
 from .svg import frame, line, rect, text
 from .words import number, share
@@ -31,6 +33,7 @@ class ChoiceView:
     picture: Markup | None
     hidden: int
     shown: list[tuple[str, Example]]
+    pulls: PullsView | None = None
 
 
 def views(manifest: Mapping[str, Any], plan: Plan, folders: Mapping[int, StageFolder], shelf: Shelf) -> Iterator[ChoiceView]:
@@ -58,7 +61,8 @@ def _view(told: Mapping[str, Any], summary: str, folder: StageFolder, shelf: She
     words = words_of(folder)
     shown = [(f"cluster {names[c]}: {picked[c]:,} of {sizes[c]:,}{words.get(int(names[c]), '')}",
               _typical(table, labels == names[c], shelf)) for c in order[:SHOWN]]
-    return ChoiceView(told, summary, facts, len(names), _clusters(rows), max(len(names) - CLUSTERS, 0), shown)
+    bandit = pulls.view(folder.path, told["facts"])
+    return ChoiceView(told, summary, facts, len(names), _clusters(rows), max(len(names) - CLUSTERS, 0), shown, bandit)
 
 
 def words_of(folder: StageFolder, most: int = 8) -> dict[int, str]:

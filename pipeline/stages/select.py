@@ -17,6 +17,7 @@ from ..plan import Stage
 from ..steps import Step
 from ..trainers import SavedRounds
 from ..workspace import StageFolder, read_json, write_json, write_table
+from . import asking
 from .embed import matrix
 from .explain import explain
 from .lineage import Lineage, Told, part_numbers, read, texts
@@ -29,13 +30,19 @@ def run(
 ) -> dict[str, Any]:
     """The whole stage; answers its record."""
     step = stage.steps[0]
+    choose(stage, folder, before, parts, seed, recipe)
+    records = engine.map(LedgerTask(folder, before, step.number, step.name, step.text_key), parts, told)
+    return {"records": records, "facts": {step.number: read_json(folder.path / "facts.json") or {}}}
+
+
+def choose(stage: Stage, folder: StageFolder, before: Lineage, parts: range, seed: int, recipe: str) -> None:
+    """Make the choice, unless it is made: what of the stage a scheduler may place where the accelerator is."""
+    step = stage.steps[0]
     if not (folder.path / "decisions.parquet").exists():
         try:
             _choose(stage, folder, before, parts, seed)
         except ValueError as e:
             raise SelectionError(f"{recipe}, step {step.number} ({step.name}): {e}") from e
-    records = engine.map(LedgerTask(folder, before, step.number, step.name, step.text_key), parts, told)
-    return {"records": records, "facts": {step.number: read_json(folder.path / "facts.json") or {}}}
 
 
 def _choose(stage: Stage, folder: StageFolder, before: Lineage, parts: range, seed: int) -> None:
@@ -44,7 +51,8 @@ def _choose(stage: Stage, folder: StageFolder, before: Lineage, parts: range, se
     budget = _budget(step, pool)
     op = step.op
     assert isinstance(op, Selector)
-    handed = resources.load(stage.pins[0])
+    asking_model = "influence" in op.resources.values()
+    handed = asking.handed(stage, folder, before, parts, seed) if asking_model else resources.load(stage.pins[0])
     if "trainer" in op.resources:  # rounds that are done are not done again
         handed["state"] = SavedRounds(folder.path / "rounds.json")
     chosen = op.function(pool, budget, seed=seed, **step.settings, **handed)
@@ -58,11 +66,10 @@ def _choose(stage: Stage, folder: StageFolder, before: Lineage, parts: range, se
 
 def pool_of(step: Step, before: Lineage, parts: range) -> Pool:
     """The rows that stand, as the selector sees them."""
-    op, vectors, columns = step.op, [], {"quality": step.extra["quality_key"], "cost": _cost_key(step)}
-    assert isinstance(op, Selector)
+    vectors, columns = [], {"quality": step.extra["quality_key"], "cost": _cost_key(step)}
     ids: list[np.ndarray] = []
     numbers: dict[str, list[np.ndarray]] = {k: [] for k, name in columns.items() if name}
-    scored: dict[str, list[np.ndarray]] = {k: [] for k in (step.settings["score_keys"] if "scores" in op.needs else ())}
+    scored: dict[str, list[np.ndarray]] = {k: [] for k in (step.settings["score_keys"] if "scores" in step.needs else ())}
     for part in parts:
         here = np.concatenate([b.column(ID).to_numpy() for b in before.read(part, [])] or [np.empty(0, np.int64)])
         ids.append(here)
@@ -70,13 +77,14 @@ def pool_of(step: Step, before: Lineage, parts: range) -> Pool:
             found.append(_numbers(before, part, str(columns[key]), key, here))
         for name, found in scored.items():
             found.append(_numbers(before, part, name, "score", here))
-        if "embedding" in op.needs:
+        if "embedding" in step.needs:
             vectors.append(_vectors(before, part, here))
-    field = _field(str(step.settings["field_key"]), before, parts) if "field" in op.needs else None
+    key = step.settings.get("cluster_key") or step.settings.get("field_key", "")
+    field = _field(str(key), before, parts) if "field" in step.needs else None
     vectors = [v for v in vectors if len(v)]  # of a part without rows not even the length need be known
-    if "embedding" in op.needs and not vectors:
+    if "embedding" in step.needs and not vectors:
         vectors.append(np.empty((0, 1), np.float32))
-    words = words_of(step.text_key, before, parts) if "text" in op.needs else None
+    words = words_of(step.text_key, before, parts) if "text" in step.needs else None
     return Pool(
         np.concatenate([np.empty(0, np.int64), *ids]), np.concatenate(vectors) if vectors else None, field=field, text=words,
         scores={k: _all_there(np.concatenate([np.empty(0), *v]), k, "score") for k, v in scored.items()} or None,
@@ -174,7 +182,8 @@ def decided(pool: Pool, chosen: Selection, out: np.ndarray, budget: float) -> pa
     """A line for each of the rows `out`, which leave: as duplicates of a pick, or not selected, and then for which most alike pick,
     where the selector knows."""
     notes = {k: np.asarray(v) for k, v in chosen.notes.items()}
-    told = [", ".join(f"{k} {notes[k][i]:.4g}" if notes[k].dtype.kind == "f" else f"{k} {notes[k][i]}" for k in notes) for i in out]
+    told = [", ".join(f"{k} {v[i]:.4g}" if v.dtype.kind == "f" else f"{k} {v[i]}" for k, v in notes.items() if v[i] == v[i])
+            for i in out]  # a number that was never computed (NaN) is none
     rank = notes["rank"][out].astype(float) if "rank" in notes else None
     bound = f"budget {budget:g}"
     if chosen.instead is None:

@@ -7,7 +7,7 @@ No generator, no state: the same id meets the same chance in any order, on any w
 import numpy as np
 
 # One stream per purpose, so that two uses of one seed do not follow each other.
-DRAW, SAMPLE, START, HOLD, SPLIT, STRATA = 0, 1, 2, 3, 4, 5
+DRAW, SAMPLE, START, HOLD, SPLIT, STRATA, PILOT, POSTERIOR, ARMS = range(9)
 
 _MASK = (1 << 64) - 1
 _STEP = np.uint64(0x9E3779B97F4A7C15)

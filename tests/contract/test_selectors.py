@@ -9,7 +9,7 @@ from tamis.selectors.base import Pool, Selection, Selector
 
 WORDS = ["river", "stone", "bridge", "market", "letter", "window"]
 BUDGETED = [s for s in catalog.table() if "field" not in s.needs and s.name not in ("mixture_selector",)]
-SCARCE = ("deita_selector", "semantic_deduplicator")  # may answer fewer: what is alike is passed over
+SCARCE = ("deita_selector", "semantic_deduplicator", "quad_selector")  # may answer fewer: what is alike is passed over
 
 
 class Flat:
@@ -36,7 +36,7 @@ def pool_of(n: int, cost: bool, seed: int = 0, same: bool = False) -> Pool:
 
 
 def choose(op: Selector, pool: Pool, budget: float, seed: int = 3) -> Selection:
-    handed = {k: v for keyword in op.resources for k, v in HANDED[keyword].items()}
+    handed = {k: v for keyword in op.resources for k, v in HANDED.get(keyword, {}).items()}
     return op.function(pool, budget, seed=seed, **handed, **SETTINGS.get(op.name, {}))
 
 

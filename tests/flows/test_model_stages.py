@@ -52,3 +52,21 @@ def test_scoring_goes_where_the_accelerator_is(tmp_path: Path, monkeypatch: pyte
     assert [s.kind for s in planned.stages] == ["rows", "score", "select", "export"]
     assert asked == [("here", 1), *jobs, ("here", 2), ("here", 3), ("here", 4)]
     assert [p for _, _, share, _ in jobs for p in share] == (parts if jobs else [])
+
+
+@pytest.mark.parametrize("asking", [True, False])
+def test_a_bandit_that_asks_a_model_is_one_job_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asking: bool) -> None:
+    (tmp_path / "data").mkdir()
+    for i in range(3):
+        (tmp_path / "data" / f"{i}.jsonl").write_text(json.dumps({"text": COOKING[i], "about": "food", "worth": i}) + "\n")
+    model = {"model": str(make(tmp_path / "model")), "reference": {"path": str(tmp_path / "data" / "0.jsonl")}}
+    step = {"cluster_key": "about", "select_num": 1, **(model if asking else {"quality_key": "worth"})}
+    planned = plan.make(recipe.load({"dataset_path": str(tmp_path / "data"), "export_path": str(tmp_path / "out"), "process": [
+        {"quad_selector": step}]}))
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(curate, "run_stage", Listening(asked, "here"))
+    monkeypatch.setattr(curate, "run_elsewhere", Listening(asked, "elsewhere"))
+    monkeypatch.setattr(curate, "wait", lambda jobs: None)
+    curate.do_stages(planned, planned.stages, "recipe.yaml", {}, "deployment", 2, "model-stage/gpu")
+    job = [("elsewhere", 2, list(range(len(planned.splits))), "model-stage/gpu")] if asking else []
+    assert asked == [("here", 1), *job, ("here", 2), ("here", 3)]
