@@ -6,6 +6,7 @@ cell back from the number. What no form gives back is not taken for a number: no
 """
 
 from collections.abc import Callable
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -42,11 +43,13 @@ def as_numbers(own: pa.Schema, other: pa.Schema) -> frozenset[str]:
 
 
 def float_text(values: pa.Array) -> pa.Array:
-    """The canonical text of each float: whole ones below 2^63 as whole numbers. Null: null."""
+    """The canonical text of each float: whole ones that are an int64 or a uint64 as whole numbers. Null: null."""
     x = np.array(pc.fill_null(pc.cast(values, pa.float64()), 0.0), dtype=np.float64)
-    whole = (np.floor(x) == x) & (np.abs(x) < 2.0**63)
-    integers = pc.cast(pa.array(np.where(whole, x, 0).astype(np.int64)), pa.string())
-    told = pc.if_else(pa.array(whole), integers, pc.cast(pa.array(x), pa.string()))
+    whole = (np.floor(x) == x) & (x >= -(2.0**63)) & (x < 2.0**64)
+    told, large = pc.cast(pa.array(x), pa.string()), whole & (x >= 2.0**63)
+    for here, type in ((whole & ~large, np.int64), (large, np.uint64)):
+        if here.any():
+            told = pc.if_else(pa.array(here), pc.cast(pa.array(np.where(here, x, 0).astype(type)), pa.string()), told)
     return pc.if_else(pc.is_valid(values), told, pa.scalar(None, pa.string()))
 
 
@@ -126,10 +129,10 @@ def _java(x: float) -> str:
     """A double as Java writes it: `1.0E7`, `1.0E-4`."""
     if x != x or x in (float("inf"), float("-inf")) or not x or 1e-3 <= abs(x) < 1e7:
         return repr(x)
-    mantissa, _, exponent = f"{x:.17e}".partition("e")
-    digits = repr(abs(x)).partition("e")[0].replace(".", "").strip("0") or mantissa
+    shortest = Decimal(repr(abs(x)))  # not "%e": 1e-07 is 9.99...e-08 to 17 digits
+    digits = "".join(map(str, shortest.as_tuple().digits)).rstrip("0")
     sign = "-" if x < 0 else ""
-    return f"{sign}{digits[0]}.{digits[1:] or '0'}E{int(exponent)}"
+    return f"{sign}{digits[0]}.{digits[1:] or '0'}E{shortest.adjusted()}"
 
 
 class Handwriting:

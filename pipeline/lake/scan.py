@@ -27,7 +27,7 @@ from .joins import NO_ROWS, SKETCHED, Hashes, Pair, exchanged, first_missed, gat
 from .settings import Settings
 from .tables import Table, Trouble
 
-VERSION = 4  # raise when a hash or a decision changes
+VERSION = 5  # raise when a hash or a decision changes
 _BLOCK = 4_000_000  # edges that are looked at together
 Side = tuple[int, tuple[str, ...], tuple[str, ...]]  # a table, sorted leaf names, those of them that are read as numbers
 NAMES = ("schema", "minmax", "probe", "content", "exact")

@@ -142,3 +142,14 @@ def test_tables_in_memory_follow_the_same_rule() -> None:
     assert contained_tables({"n": pa.table({"v": ["1", "0.5", "2"]}), "t": text}) == []  # text beside text: 1.10 need not be 1.1
     assert contained_tables({"t": pa.table({"v": ["1.0", "0.50", "7", "x"]}), "n": pa.table({"v": pa.array([7, 1], pa.int8())})}) == [("t", "n")]
     assert contained_tables({"n": number, "t": pa.table({"v": ["1.0", "007"]})}) == []
+
+
+@pytest.mark.parametrize("value", [1e19, 2.0**63, -2.0**63, 9.69228541670421e18, 1e-7, 1e23, 5e-324, 2.0**64])
+@pytest.mark.parametrize("writer", ["python", "java", "arrow"])
+def test_great_and_small_numbers_where_a_form_changes(writer: str, value: float) -> None:
+    """Between 2^63 and 2^64 a float is a whole number of 64 bits; 1e-7 and 1e23 lie below their shortest digits."""
+    numbers, texts = pa.array([value, 1.5]), pa.array([WRITERS[writer](value), "1.5"])
+    assert words(texts, numbers=True) == words(numbers)
+    assert restored(numbers, texts) == texts.to_pylist()
+    if -(2.0**63) <= value < 2.0**64 and value.is_integer():
+        assert restored(numbers, pa.array([str(int(value)), "1.5"])) == [str(int(value)), "1.5"]
