@@ -70,8 +70,16 @@ def _write_csv(path: Path, tables: Iterator[pa.Table], file: Mapping[str, Any], 
 
 
 def _records(rows: Any, delimiter: str) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows(rows)
+    """CSV with quotes where they are needed. Python puts none around a lone carriage return; readers end the line there."""
+    rows, text = list(rows), io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+    writer.writerows(rows)
+    if "\r" in text.getvalue():
+        text.seek(0)
+        text.truncate()
+        quoting = csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        for row in rows:
+            (quoting if any(cell and "\r" in cell for cell in row) else writer).writerow(row)
     return text.getvalue().encode()
 
 

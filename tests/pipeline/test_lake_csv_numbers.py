@@ -187,3 +187,19 @@ def test_a_recipe_that_writes_otherwise_restores_nothing(tmp_path: Path, form: A
         return
     restore(lake, "part.csv", told.settings, from_trash=True)
     assert cells_of(lake / "part.csv") == [["v"], ["1.00"], ["4.50"]]
+
+
+def test_a_lone_carriage_return_within_a_cell_comes_back(tmp_path: Path) -> None:
+    """Python's csv puts no quotes around it, and then every reader ends the line there."""
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    rows = [["v", "note"], ["1.0", "a\rb"], ["2.5", "\r"], ["1.0", ""], ["2.5", "plain, \"said\""]]
+    pq.write_table(pa.table({"v": [1.0, 2.5, 1.0, 2.5, 7.0], "note": ["a\rb", "\r", None, "plain, \"said\"", "x"]}), lake / "all.parquet")
+    with (lake / "part.csv").open("w", newline="") as sink:
+        csv.writer(sink, quoting=csv.QUOTE_ALL).writerows(rows)
+    told, plan = planned(lake, tmp_path / "run", ALL)
+    assert [d["table"] for d in plan["delete"]] == ["part.csv"]
+    applied(told)
+    restore(lake, "part.csv", told.settings)
+    assert cells_of(lake / "part.csv") == rows
+    assert b'2.5,"plain, ""said"""\n' in (lake / "part.csv").read_bytes()  # quotes elsewhere only where they are needed
