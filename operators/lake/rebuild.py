@@ -66,8 +66,8 @@ def converted(values: pa.Array, type: pa.DataType) -> pa.Array:
             values = plain(values)
         if family(type) == families.TEXT:
             return pc.cast(_as_text(values), type)
-        if family(type) == families.DECIMAL and family(values.type) in (families.FLOAT, families.DECIMAL):
-            values = _as_text(values)
+        if families.DECIMAL in (family(type), family(values.type)) and family(values.type) in NUMBERS:
+            values = _as_text(values)  # Arrow asks 19 digits more of an integer, and rounds decimals to a float beside it
         return pc.cast(values, type)
     except (pa.ArrowException, ValueError) as e:
         raise ValueError(f"{values.type} cannot become {type} without loss ({e})") from e

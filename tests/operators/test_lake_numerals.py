@@ -153,3 +153,12 @@ def test_great_and_small_numbers_where_a_form_changes(writer: str, value: float)
     assert restored(numbers, texts) == texts.to_pylist()
     if -(2.0**63) <= value < 2.0**64 and value.is_integer():
         assert restored(numbers, pa.array([str(int(value)), "1.5"])) == [str(int(value)), "1.5"]
+
+
+def test_decimals_become_the_nearest_float_and_integers_fit_narrow_decimals() -> None:
+    exact = pa.array([Decimal("14.7400"), Decimal("-0.7800"), Decimal("91.4000"), None], pa.decimal128(38, 4))
+    assert converted(exact, pa.float64()).to_pylist() == [14.74, -0.78, 91.4, None]
+    assert converted(pa.array([Decimal("5.00")], pa.decimal128(9, 2)), pa.int8()).to_pylist() == [5]
+    assert converted(pa.array([7, None]), pa.decimal128(12, 2)).to_pylist() == [Decimal("7.00"), None]
+    with pytest.raises(ValueError, match="without loss"):
+        converted(pa.array([10**12]), pa.decimal128(12, 2))
