@@ -10,7 +10,7 @@ demo: .venv/.run  ## Set up and run recipes/demo.yaml; the report is outputs/dem
 	$(BIN)/tamis run recipes/demo.yaml
 
 test: .venv/.test check typecheck  ## Set up, lint, type-check and run all tests
-	$(BIN)/python -m pytest -q -n 3 --dist loadgroup --durations=20
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --durations=20
 
 check: .venv/.test  ## Lint
 	$(BIN)/ruff check .
