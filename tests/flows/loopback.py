@@ -80,7 +80,7 @@ class Loopback:
         answers: list[httpx.Response] = []
 
         def heard() -> bool:
-            answers.append(httpx.post(f"{self.url}{path}", json=body, timeout=60))
+            answers.append(httpx.post(f"{self.url}{path}", json=body, timeout=120))
             return answers[-1].status_code != 503
 
         until(heard, 60, f"POST {path} is heard")
@@ -99,18 +99,18 @@ class Loopback:
 
     def forget(self, deployment: str) -> None:
         """Remove a deployment, its schedule with it."""
-        found = httpx.get(f"{self.url}/deployments/name/{deployment}", timeout=30).json()
-        until(lambda: httpx.delete(f"{self.url}/deployments/{found['id']}", timeout=30).status_code == 204, 30, "it is removed")
+        found = httpx.get(f"{self.url}/deployments/name/{deployment}", timeout=120).json()
+        until(lambda: httpx.delete(f"{self.url}/deployments/{found['id']}", timeout=120).status_code == 204, 30, "it is removed")
 
     def order(self, deployment: str, **parameters: Any) -> str:
         """Ask for a run now; its id."""
-        found = httpx.get(f"{self.url}/deployments/name/{deployment}", timeout=30).json()
+        found = httpx.get(f"{self.url}/deployments/name/{deployment}", timeout=120).json()
         run = self.post(f"/deployments/{found['id']}/create_flow_run", {"parameters": found["parameters"] | parameters})
         return str(run["id"])
 
     def state(self, run: str) -> dict[str, Any]:
         """A flow run as it stands."""
-        return httpx.get(f"{self.url}/flow_runs/{run}", timeout=30).json()  # type: ignore[no-any-return]
+        return httpx.get(f"{self.url}/flow_runs/{run}", timeout=120).json()  # type: ignore[no-any-return]
 
     def finish(self, run: str, kind: str) -> None:
         """Set a flow run's state, as a person would in the UI."""

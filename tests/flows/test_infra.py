@@ -86,11 +86,11 @@ def test_recipes_of_the_deployments_are_what_their_flows_need(monkeypatch: pytes
     ({"recipe_path": "a.yaml", "gpu_jobs": 0}, "gpu_jobs"), ({"recipe_path": "a.yaml", "gpu": "there"}, "gpu"),
 ])
 def test_a_server_takes_the_file_and_refuses_wrong_parameters(registered: Loopback, parameters: dict[str, Any], told: str) -> None:
-    nightly = httpx.get(f"{registered.url}/deployments/name/curate/nightly", timeout=30).json()
+    nightly = httpx.get(f"{registered.url}/deployments/name/curate/nightly", timeout=120).json()
     assert nightly["schedules"][0]["schedule"]["cron"] == "0 3 * * *" and nightly["work_pool_name"] == "cpu-pool"
     assert nightly["pull_steps"][0]["prefect.deployments.steps.set_working_directory"]["directory"] == "/srv/somewhere"
     words = parameters if "recipe_path" in parameters else {"recipe_path": None}
-    asked = httpx.post(f"{registered.url}/deployments/{nightly['id']}/create_flow_run", json={"parameters": words}, timeout=30)
+    asked = httpx.post(f"{registered.url}/deployments/{nightly['id']}/create_flow_run", json={"parameters": words}, timeout=120)
     assert asked.status_code in (409, 422) and told in asked.text
 
 
