@@ -4,7 +4,9 @@ What went wrong on purpose (TamisError) comes back as an answer: it is the data'
 again would change nothing. Anything else is raised, with the place where it happened, and Spark tries again.
 """
 
+import gc
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from itertools import groupby
@@ -46,6 +48,25 @@ def _named(task: Any, number: int) -> str:
     return str(place(number)) if place else f"{type(task).__name__} {number}"
 
 
+class _Settling:
+    """Keeps modules that have been loaded out of the collection of garbage that Spark does after each task.
+
+    Looking through those of torch and numba takes most of a second, which is more than most tasks take.
+    """
+
+    def __init__(self) -> None:
+        self.modules = 0
+
+    def __call__(self) -> None:
+        if len(sys.modules) != self.modules:
+            gc.collect()
+            gc.freeze()
+            self.modules = len(sys.modules)
+
+
+_settle = _Settling()
+
+
 def _answered(number: int, counts: Counts | None, error: str | None) -> pa.RecordBatch:
     told = None if counts is None else json.dumps(counts)
     return pa.RecordBatch.from_pydict({"part": [number], "counts": [told], "error": [error]}, schema=_ANSWER)
@@ -67,6 +88,7 @@ class MapBody:
                 answer = _answered(place, counts, kept.error)
                 self.told(place, json.dumps([answer.column(1)[0].as_py(), kept.error]))
                 yield answer
+        _settle()
 
 
 class EmitBody:
@@ -87,6 +109,7 @@ class EmitBody:
                             number += 1
                 if kept.error is not None:
                     yield _block(0, FAILED, source, kept.error.encode())
+        _settle()
 
 
 def _block(target: int, source: int, number: int, block: bytes) -> pa.RecordBatch:
@@ -120,6 +143,7 @@ class TakeBody:
                     counts = self.take(target, _tables(blocks))  # noqa: B031 (of this target, and once)
                 error = kept.error
             yield _answered(target, counts, error)
+        _settle()
 
 
 def _tables(blocks: Iterator[Any]) -> Iterator[pa.RecordBatch]:

@@ -1,10 +1,14 @@
 """What every engine owes its stages: exchange, components, errors. The bodies of Spark's workers are run here without Spark."""
 
+import gc
 import json
 import random
+import sys
+import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -148,6 +152,36 @@ def test_parts_are_answered_one_by_one_and_heard_of_as_they_are_done() -> None:
         (1, None, '["OperatorError", "part 9 failed"]'), (2, '{"square": 49}', None)]
     assert [json.loads(told) for _, told in heard] == [
         ['{"square": 25}', None], [None, '["OperatorError", "part 9 failed"]'], ['{"square": 49}', None]]
+
+
+class Ring:
+    """Something that only the collector of garbage can take away."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_a_task_loads_is_looked_through_once_and_its_garbage_goes_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rings: list[weakref.ref[Ring]] = []
+    kept: list[list[int]] = []
+
+    def task(part: int) -> Counts:
+        monkeypatch.setitem(sys.modules, f"loaded_by_part_{part % 3}", ModuleType("loaded"))
+        kept.extend([part] for _ in range(1000))  # a list holds on to whatever, so the collector has to look at it
+        rings.append(weakref.ref(Ring()))
+        return {}
+
+    try:
+        frozen = []
+        for part in (1, 2, 4, 5):  # the last two load nothing new
+            list(MapBody(task, [part], lambda place, told: None)(iter([pa.RecordBatch.from_pydict({"id": [0]})])))
+            frozen.append(gc.get_freeze_count())
+        assert frozen[0] > 1000 and frozen[1] > frozen[0] + 900  # garbage that was frozen may go by its count of references
+        assert frozen[3] <= frozen[2] <= frozen[1]
+        gc.collect()
+        assert [ring() for ring in rings] == [None] * 4
+    finally:
+        gc.unfreeze()
 
 
 def test_a_source_that_fails_by_accident_says_which_it_was() -> None:
