@@ -88,10 +88,17 @@ def collect(
 
 
 def gone() -> tuple[type[Exception], ...]:
-    """What a call of the JVM raises when there is no JVM any more."""
-    from py4j.protocol import Py4JNetworkError
+    """What a call of the JVM may raise when there is no JVM any more, or dies over it."""
+    from py4j.protocol import Py4JError
 
-    return Py4JNetworkError, ConnectionError
+    return Py4JError, ConnectionError
+
+
+def _is_gone(error: BaseException) -> bool:
+    """Whether the JVM did not answer. Where it answers with an error, py4j says what: the Java exception, or its trace."""
+    from py4j.protocol import Py4JError, Py4JNetworkError
+
+    return isinstance(error, (Py4JNetworkError, ConnectionError)) or (type(error) is Py4JError and "Trace:" not in str(error))
 
 
 class _Outcome:
@@ -147,7 +154,7 @@ def _tracked(context: Any, group: str) -> Tasks:
 
 def in_our_words(error: BaseException) -> TamisError:
     """What a failed job's error comes down to: the Python error and where it was raised, never the JVM's stack."""
-    if isinstance(error, gone()):
+    if _is_gone(error):
         return LostWorkerError("Spark's own process on this machine has died, most likely for lack of memory. "
                                "What is finished is kept: run again to go on from here, with more of it (spark.driver.memory)")
     text = str(error)

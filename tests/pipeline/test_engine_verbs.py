@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from py4j.protocol import Py4JNetworkError
+from py4j.protocol import Py4JError, Py4JNetworkError
 
 from tamis.pipeline import errors
 from tamis.pipeline.engines import spark_bodies
@@ -289,10 +289,18 @@ def test_a_failed_job_in_one_line_without_the_jvm(text: str, kind: type[TamisErr
     assert type(error) is kind and told in str(error) and "\n" not in str(error) and "\tat" not in str(error)
 
 
-@pytest.mark.parametrize("error", [Py4JNetworkError("Answer from Java side is empty"), ConnectionRefusedError(111, "Connection refused")])
+@pytest.mark.parametrize("error", [
+    Py4JNetworkError("Answer from Java side is empty"), ConnectionRefusedError(111, "Connection refused"),
+    Py4JError("An error occurred while calling o41.statusTracker"),
+])
 def test_a_jvm_that_is_gone_is_a_lost_worker_whatever_the_call_said(error: Exception) -> None:
     told = in_our_words(error)
     assert isinstance(told, LostWorkerError) and "spark.driver.memory" in str(told) and "Connection" not in str(told)
+
+
+def test_a_jvm_that_answers_with_an_error_is_not_gone() -> None:
+    told = in_our_words(Py4JError("An error occurred while calling o41.stop. Trace:\npy4j.Py4JException: Method stop does not exist\n\tat x"))
+    assert not isinstance(told, LostWorkerError) and "Method stop does not exist" in str(told)
 
 
 def test_the_error_of_the_first_part_is_raised_as_what_it_was() -> None:
