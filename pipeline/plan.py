@@ -15,7 +15,7 @@ import xxhash
 
 from ..operators import catalog
 from ..operators.base import Operator
-from . import corpus, resources, validators
+from . import corpus, grouped, resources, validators
 from .batch import META, NUMBERS, nothing
 from .columns import type_at
 from .corpus import Source, Split
@@ -33,6 +33,7 @@ STAGE_OF = {
     "filter": "rows", "mapper": "rows", "deduplicator": "dedup", "trimmer": "trim", "embedder": "embed", "selector": "select",
     "grouper": "group", "scorer": "score",
 }
+TOKENS = "num_embedding_tokens"  # the number that an embedder writes of texts that it reads
 
 
 @dataclass(frozen=True)
@@ -184,8 +185,13 @@ def _nothing(name: str) -> pa.Array:
 
 
 def _check_columns(recipe: Recipe, schema: pa.Schema) -> None:
-    wrong, numbers, embedded = [], [f.name for f in schema if _numeric(f.type)], False
+    wrong, numbers, embedded, counted = [], [f.name for f in schema if _numeric(f.type)], False, False
+    grouper: Step | None = None
     for step in recipe.process:
+        if problem := grouped.problem(schema, step, grouper):
+            wrong.append(f"{_where(recipe, step)}: {problem}")
+        if grouper is not None and step.kind != "grouper":
+            continue  # more is known to the grouped rows only
         wrong += [f"{_where(recipe, step)}: {p}" for p in _missing_columns(step, schema)]
         named = [(key, step.extra.get(key)) for key in ("score_key", "quality_key", "cost_key")]
         for key, name in named + [("score_keys", name) for name in step.settings.get("score_keys", ())]:
@@ -196,12 +202,15 @@ def _check_columns(recipe: Recipe, schema: pa.Schema) -> None:
                 what = f"{key} {name!r} is neither a numeric column nor an earlier step's number"
                 wrong.append(f"{_where(recipe, step)}: {what}.{known}")
         if step.kind == "grouper":
-            break  # of what follows, only the grouped rows know their columns
+            schema, grouper = grouped.after(schema, step), step
+            continue
         if step.kind == "selector":
-            wrong += [f"{_where(recipe, step)}: {p}" for p in _selector_problems(step, embedded)]
-        embedded = embedded or step.kind == "embedder"
+            wrong += [f"{_where(recipe, step)}: {p}" for p in _selector_problems(step, embedded, counted)]
+        if step.kind == "embedder":
+            embedded, counted = True, not step.extra["vector_key"]  # of vectors that are given, nobody counts the tokens
         numbers += [s for s in step.stats if s not in ("lang", getattr(step.op, "note", None))]
-        numbers += ["num_embedding_tokens"] if step.kind == "embedder" else []
+        numbers = [n for n in numbers if n != TOKENS or step.kind != "embedder"]
+        numbers += [TOKENS] if step.kind == "embedder" and counted else []
         schema = _with_added(schema, step)
     if wrong:
         raise RecipeError("\n".join(wrong))
@@ -228,7 +237,7 @@ def _missing_columns(step: Step, schema: pa.Schema) -> Iterator[str]:
         yield f"field_key: no column or field {key!r} in the data.{did_you_mean(key, names)} It has: {', '.join(names)}."
 
 
-def _selector_problems(step: Step, embedded: bool) -> Iterator[str]:
+def _selector_problems(step: Step, embedded: bool, counted: bool) -> Iterator[str]:
     if "embedding" in step.needs and not embedded:
         instead = ", or name a column with clusters in cluster_key" if "cluster_key" in step.settings else ""
         yield f"it chooses by vectors: put a text_embedding_mapper step before it{instead}"
@@ -242,7 +251,7 @@ def _selector_problems(step: Step, embedded: bool) -> Iterator[str]:
     free = free or step.settings.get(getattr(step.op, "decides_by", None) or "") is not None
     if not free and all(step.extra[k] is None for k in ("select_num", "select_ratio", "select_tokens")):
         yield "how much shall be selected? Give select_num (rows), select_ratio (share of the rows) or select_tokens"
-    if step.extra["select_tokens"] is not None and step.extra["cost_key"] is None and not embedded:
+    if step.extra["select_tokens"] is not None and step.extra["cost_key"] is None and not counted:
         yield "select_tokens needs cost_key: the column or earlier number that holds each row's tokens"
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tamis.pipeline.errors import OperatorError, SelectionError
+from tamis.pipeline.errors import RecipeError
 from tamis.pipeline.ledger import ID, POSITION, SOURCE
 from tamis.pipeline.run import apply, run
 from tamis.pipeline.verify import check
@@ -118,14 +118,32 @@ def test_groups_are_rows_to_choose_from_and_are_quoted_by_their_first(step: dict
     assert set(left) == {"aa", "bb", "dd"} - {kept[0]}
 
 
-@pytest.mark.parametrize(("step", "error", "told"), [
-    ({"quality_selector": {"select_num": 1, "quality_key": "n"}}, SelectionError, r"step 2 \(quality_selector\): quality_key 'n' holds no numbers"),
-    ({"text_embedding_mapper": {"vector_key": "v"}}, OperatorError, r"step 2 \(text_embedding_mapper\), part 0: vector_key: column 'v' is list<"),
+@pytest.mark.parametrize(("step", "what"), [
+    ({"quality_selector": {"select_num": 1, "quality_key": "n"}}, "quality_key 'n'"),
+    ({"text_embedding_mapper": {"vector_key": "v"}}, "vector_key 'v'"),
+    ({"text_length_filter": {}}, "column 'text'"), ("fix_unicode_mapper", "column 'text'"), ("document_deduplicator", "column 'text'"),
+    ({"words_num_filter": {"text_key": "n"}}, "column 'n'"),
+    ({"random_selector": {"select_tokens": 9, "cost_key": "n"}}, "cost_key 'n'"),
+    ({"ccs_selector": {"select_num": 1, "quality_key": "n"}}, "quality_key 'n'"),
 ])
-def test_what_groups_have_lists_of_is_no_number_and_no_vector(step: dict[str, Any], error: type[Exception], told: str) -> None:
-    rows = [{"text": t, "n": 1, "v": [1.0, 2.0]} for t in ("a", "b")]
-    with pytest.raises(error, match=told):
-        apply(["naive_grouper", step], rows)
+def test_what_groups_have_lists_of_is_no_text_no_number_and_no_vector_and_the_plan_says_so(step: Any, what: str) -> None:
+    rows = pa.Table.from_pylist([{"text": t, "n": 1, "v": [1.0, 2.0]} for t in ("a", "b")])
+    for grouper in ("naive_grouper", {"key_value_grouper": {"group_by_keys": ["n"]}}):
+        name = grouper if isinstance(grouper, str) else next(iter(grouper))
+        with pytest.raises(RecipeError) as told:
+            apply([grouper, step], rows)
+        (said,) = str(told.value).splitlines()
+        assert f"step 2 ({next(iter(step)) if isinstance(step, dict) else step}): {what} holds lists after step 1 ({name})" in said
+        assert "naive_reverse_grouper between them" in said
+
+
+def test_after_groups_are_taken_apart_text_is_text_again() -> None:
+    rows = [{"text": t, "n": len(t), "v": [1.0, 2.0]} for t in ("a", "bb", "cc")]
+    made = apply(["naive_grouper", "naive_reverse_grouper", {"text_length_filter": {"min_len": 2}}], rows)
+    assert made.table.column("text").to_pylist() == ["bb", "cc"]
+    twice = ["naive_grouper", "naive_grouper", "naive_reverse_grouper", {"text_length_filter": {}}]
+    with pytest.raises(RecipeError, match=r"step 4 \(text_length_filter\): column 'text' holds lists after step 3 \(naive_reverse"):
+        apply(twice, rows)
 
 
 def test_without_a_key_the_text_itself_groups() -> None:
@@ -149,7 +167,7 @@ def test_the_meta_of_groups_is_written_aside_where_it_is_asked_for(tmp_path: Pat
 
 def test_rows_that_are_no_groups_are_told_with_the_step() -> None:
     told = r"step 2 \(naive_reverse_grouper\): column 'text' is string, not a list: only grouped rows can be taken apart"
-    with pytest.raises(OperatorError, match=told):
+    with pytest.raises(RecipeError, match=told):
         apply([{"text_length_filter": {}}, "naive_reverse_grouper"], [{"text": "a"}])
 
 

@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tamis.pipeline import plan, recipe
 from tamis.pipeline.errors import RecipeError
+from tamis.pipeline.run import apply
 
 YAML = """
 dataset_path: data
@@ -211,3 +213,12 @@ def test_a_path_that_leads_somewhere_from_here_is_not_looked_for_beside_the_reci
     assert [s.url for s in plan.make(asked).sources] == [str(home / "data" / "a.jsonl")]
     monkeypatch.chdir(third)
     assert [s.url for s in plan.make(asked).sources] == [str(other / "data" / "a.jsonl")]
+
+
+def test_tokens_that_nobody_has_counted_are_no_number() -> None:
+    rows = pa.Table.from_pylist([{"text": "a", "v": [1.0, 2.0]}])
+    by_hand: dict[str, Any] = {"text_embedding_mapper": {"vector_key": "v"}}
+    for steps in ([by_hand], ["text_embedding_mapper", by_hand]):
+        for how, told in (({}, "select_tokens needs cost_key"), ({"cost_key": "num_embedding_tokens"}, "neither a numeric column nor")):
+            with pytest.raises(RecipeError, match=told):
+                apply([*steps, {"random_selector": {"select_tokens": 5, **how}}], rows)
