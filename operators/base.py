@@ -123,6 +123,7 @@ class Operator:
             from one pass, or None: by it a sample of pairs is drawn that does not depend on the keys.
         near: of a deduplicator whose one key a row is a hash: (hashes, rows, **settings) -> edges between near ones, or None.
         limit: of a trimmer: (rows, **settings) -> how often a unit may be seen and stay.
+        chosen: of a scorer: the setting that lists which of `stats` are wanted; those that it cannot list are always there.
         once_a_row: of a trimmer: whether a unit counts once for each row, however often it stands there.
     """
 
@@ -145,6 +146,7 @@ class Operator:
     near: Callable[..., Any] | None = None
     limit: Callable[..., int] | None = None
     once_a_row: bool = False
+    chosen: str | None = None
 
     @property
     def summary(self) -> str:
@@ -247,14 +249,19 @@ def embedder(name: str, *, resources: Mapping[str, str], version: int = 1) -> Ca
     return _mark("embedder", name, resources, version=version)
 
 
-def scorer(name: str, *, resources: Mapping[str, str], version: int = 1) -> Callable[[Function], Function]:
-    """Mark a function text -> number, larger is better, for which a model is fitted first: a stage of its own.
+def scorer(
+    name: str, *, resources: Mapping[str, str], stats: tuple[str, ...] = (), chosen: str | None = None, version: int = 1,
+) -> Callable[[Function], Function]:
+    """Mark a function text -> number that asks a model of each row: a stage of its own, done where the accelerator is.
 
-    The number stays as a column; no row leaves.
+    The number stays as a column; no row leaves. A function that answers a struct names its fields in `stats`; `chosen` is the
+    setting that says which of these there shall be, besides those that it cannot leave out. A parameter called `prompt` receives
+    what is read before the text. With a setting `fit_rows` the model is fitted first.
     """
 
     def write(function: Function) -> Function:
-        return _mark("scorer", name, resources, version=version, stats=(function.__name__,))(function)
+        told = stats or (function.__name__,)
+        return _mark("scorer", name, resources, version=version, stats=told, chosen=chosen)(function)
 
     return write
 

@@ -6,7 +6,7 @@ from types import ModuleType
 from . import groups, scorers
 from .base import Kind, Operator
 from .dedup import exact, hamming, minhash, passages, urls
-from .embed import sentence
+from .embed import model_vectors, sentence
 from .filters import (
     characters,
     decontamination,
@@ -50,7 +50,7 @@ FILES: tuple[ModuleType, ...] = (
     unicode_form, personal_data, replacing, redaction, punctuation, word_mappers, sentences, tables, latex, markup, source_code,
     sentence_split, chinese, chunks, web_text, segmentation, web_lines, verified_pii, decontamination_mapper, user_code, fields,
     tokens, language, perplexity, models, characters, words, lines, repetition, gopher, web_pages, decontamination, quality_model,
-    exact, hamming, minhash, urls, passages, sentence, scorers, groups, containment,
+    exact, hamming, minhash, urls, passages, sentence, model_vectors, scorers, groups, containment,
 )
 
 

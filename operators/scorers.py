@@ -8,12 +8,22 @@ import pyarrow as pa
 
 from .base import scorer as mark
 
+Score = Literal["ppl", "el2n", "entropy", "grand", "grounding"]
+
 
 class Influence(Protocol):
     """A causal model that knows what helps it on reference examples."""
 
     def rewards(self, texts: Sequence[str | None], examples: Sequence[tuple[str, int]]) -> np.ndarray:
         """float64[n], a reward for each text; `examples` are texts, each with the first character that counts."""
+        ...
+
+
+class Difficulty(Protocol):
+    """A causal model that tells how hard a row is for it."""
+
+    def scores(self, texts: Sequence[str | None], prompts: Sequence[str | None], wanted: Sequence[Any]) -> dict[str, np.ndarray]:
+        """float64[n] of each wanted score, and of nll and nll_tokens."""
         ...
 
 
@@ -42,3 +52,35 @@ def influence_reward(
     """
     missing = np.asarray(text.is_null())
     return pa.array(scorer.rewards(text.to_pylist(), examples), pa.float64(), mask=missing)
+
+
+@mark(
+    "difficulty_scorer", resources={"reader": "sample_model"}, chosen="scores",
+    stats=("nll", "nll_tokens", "ppl", "el2n", "entropy", "grand", "grounding"),
+)
+def difficulty(
+    text: pa.StringArray, prompt: pa.StringArray, *, reader: Difficulty, model: str,
+    scores: tuple[Score, ...] = ("ppl", "el2n", "entropy"), prompt_keys: tuple[str, ...] = (), answer_after: str | None = None,
+    layers: str | None = None, max_tokens: int = 1024, batch_tokens: int = 4096,
+    precision: Literal["float32", "bfloat16"] = "float32", device: str = "cpu",
+) -> pa.StructArray:
+    """How hard a row is for a causal language model: numbers of its answer, which `adapt_selector` can choose by.
+
+    Always `nll`, the mean loss per token in nats, and `nll_tokens`, how many tokens count; and of `scores`:
+    `ppl` = exp(nll). `el2n`: mean over the tokens of ||softmax - onehot||. `entropy`: mean entropy of the model's own odds, nats.
+    `grand`: ||gradient of nll|| by the linear layers in whose names the pattern `layers` is found (None: all but the last).
+    `grounding`: perplexity of the answer without its prompt / with it (1 / IFD): above 1 the prompt helps. Both are over the same
+    tokens: the answer's first, which nothing stands before without a prompt, counts in neither.
+
+    `model` is a folder with a Transformers causal model in safetensors. The prompt is what the columns `prompt_keys` hold, one to a
+    line; it is read and not predicted. `answer_after`: of the text itself only what follows this string counts. Prompt and answer
+    are cut into tokens apart. A row of more than `max_tokens` is cut: the answer's end, down to half of them, then the
+    prompt's beginning.
+
+    Empty: 0.0, 1.0 for ppl and grounding, as where nothing counts. Null: null. Cost: a pass forward a row; grounding one more,
+    of the answer; grand one back.  Source: Paul et al. 2021; Li et al. 2024; Adapt-inf (arXiv 2410.10636); SPECS 4.4.
+    """
+    found = reader.scores(text.to_pylist(), prompt.to_pylist(), scores)
+    missing = np.asarray(text.is_null())
+    columns = {name: pa.array(values, pa.float64(), mask=missing) for name, values in found.items()}
+    return pa.StructArray.from_arrays(list(columns.values()), names=list(columns))

@@ -72,7 +72,7 @@ def _places(kind: str, settings: Mapping[str, Any]) -> Iterator[str]:
         yield f"package {name}{'' if importlib.util.find_spec(name) else ' (not installed)'}"
     if kind == "reference":
         return
-    if kind in ("tokenizer", "pythia_tokens", "causal_model", "influence"):
+    if kind in ("tokenizer", "pythia_tokens", "causal_model", "influence", "sample_model"):
         yield os.environ.get("HF_HUB_CACHE") or str(Path(os.environ.get("HF_HOME") or "~/.cache/huggingface") / "hub")
     yield from map(str, data_juicer_folders("models"))
 

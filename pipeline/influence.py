@@ -1,21 +1,23 @@
-"""What the influence scorer is made of: a model's folder, reference examples, settings; checked before any data is read."""
+"""What is asked of a causal model is made of: its folder, reference examples, settings; all checked before any data is read."""
 
 import importlib.util
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
 from ..selectors.influence.ready import InfluenceJob, answers
 from ..selectors.influence.rewards import Example, InfluenceModel, InfluenceSettings
+from ..selectors.influence.samples import SampleModel
 from . import corpus
 from .errors import RecipeError, did_you_mean
 from .local_models import find_folder
 from .workspace import atomically
 
 REFERENCE = ("path", "text_key", "prompt_key", "answer_after")
-_LEAST = {"damping": 0.0, "fit_rows": 1, "context": 2, "max_tokens": 2, "batch_tokens": 1}
+_LEAST = {"damping": 0.0, "step": 0.0, "fit_rows": 1, "context": 2, "max_tokens": 2, "batch_tokens": 1, "dimension": 1, "probes": 1}
 _OUTER = ("", "model.", "transformer.")  # weights are saved without the name of what is around them
 
 
@@ -24,11 +26,15 @@ def place(settings: Mapping[str, Any]) -> Path:
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("transformers") is None:
         raise ValueError("influence needs the extra 'influence': pip install 'tamis[influence]'")
     for name, least in _LEAST.items():
-        value = settings[name]
-        if value is not None and (value <= 0 if name == "damping" else value < least):
-            raise ValueError(f"{name} must be {'above 0' if name == 'damping' else f'{least} or more'}, it is {value:g}")
-    if not 1 <= settings["overlap"] < settings["context"]:
+        value = settings.get(name)
+        if value is not None and (value < least or value == 0):
+            raise ValueError(f"{name} must be {f'{least} or more' if least else 'above 0'}, it is {value:g}")
+    if "overlap" in settings and not 1 <= settings["overlap"] < settings["context"]:
         raise ValueError(f"overlap must be at least 1 and less than context ({settings['context']}), it is {settings['overlap']}")
+    if settings.get("vectors") == "gradient" and isqrt(settings["dimension"]) ** 2 != settings["dimension"]:
+        raise ValueError(f"dimension must be the square of a whole number, such as 256 or 1024; it is {settings['dimension']}")
+    if settings.get("vectors") == "zeroth_order" and settings["precision"] != "float32":
+        raise ValueError("vectors: zeroth_order needs precision: float32: in bfloat16 a small step moves no weight")
     folder = find_folder(settings["model"], "config.json")
     if settings["layers"] is not None:
         _check_layers(folder, settings["layers"])
@@ -67,6 +73,18 @@ def job(path: str, sha256: str, given: Mapping[str, Any]) -> InfluenceJob:
     told = dict(given)
     after = told.pop("answer_after")
     return InfluenceJob(InfluenceModel(path, InfluenceSettings(**told), identity=sha256), after, atomically)
+
+
+def reading(settings: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """Those of the step's settings that a model is loaded with which is only asked about rows."""
+    return tuple((k, settings[k]) for k in ("answer_after", "batch_tokens", "device", "layers", "max_tokens", "precision"))
+
+
+def sample_model(path: str, sha256: str, given: Mapping[str, Any]) -> SampleModel:
+    """The model, loaded, a row as one window. Raises ValueError where it cannot be."""
+    told = dict(given)
+    after, most = told.pop("answer_after"), told.pop("max_tokens")
+    return SampleModel(InfluenceModel(path, InfluenceSettings(context=most, **told), identity=sha256), after)
 
 
 def reference_place(reference: Mapping[str, Any]) -> tuple[Path, tuple[tuple[str, Any], ...]]:

@@ -168,3 +168,22 @@ class Tokenizer:
     def decode(self, tokens: list[int]) -> str:
         """The text of tokens."""
         return str(self._reader.decode(tokens, skip_special_tokens=False))
+
+
+class FastTextModel:
+    """A fastText language model, as `operators.filters.language.LanguageModel` asks for it."""
+
+    def __init__(self, path: str) -> None:
+        import fasttext
+
+        self._model = fasttext.load_model(path)
+
+    def predict(self, text: str) -> tuple[str, float]:
+        """The likeliest language and its probability; fastText knows an empty line too."""
+        labels, scores = self._model.predict(text)
+        return labels[0].removeprefix("__label__"), float(scores[0])
+
+    def languages(self) -> list[str]:
+        """The codes of all languages that the model knows."""
+        labels, _ = self._model.predict("", k=10**4, threshold=-1.0)
+        return sorted(label.removeprefix("__label__") for label in labels)

@@ -230,6 +230,9 @@ def _missing_columns(step: Step, schema: pa.Schema) -> Iterator[str]:
         yield f"cluster_key: no column or field {group!r} in the data.{did_you_mean(group, names)} It has: {', '.join(names)}."
     if type_at(schema, step.text_key) is None:
         yield f"no column {step.text_key!r} in the data.{did_you_mean(step.text_key, names)} It has: {', '.join(names)}."
+    for prompt in step.settings.get("prompt_keys", ()):
+        if type_at(schema, prompt) is None:
+            yield f"prompt_keys: no column {prompt!r} in the data.{did_you_mean(prompt, names)} It has: {', '.join(names)}."
     given = step.extra.get("vector_key")
     if given and (wrong := given_vectors.problem(schema.field(given).type if given in names else None, given)):
         yield wrong

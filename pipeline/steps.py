@@ -136,8 +136,8 @@ def declared_settings(op: Operator | Selector) -> dict[str, tuple[Any, Any]]:
     if op.kind == "deduplicator":
         wanted |= _KEEP
     if op.kind == "embedder":
-        wanted |= EMBEDDING
-    if op.kind == "scorer":
+        wanted |= EMBEDDING if "encoder" in op.resources.values() else {"cache": EMBEDDING["cache"]}
+    if op.kind == "scorer" and "influence" in op.resources.values():
         wanted |= SCORING
     return wanted
 
@@ -227,10 +227,19 @@ def _assemble(number: int, op: Operator | Selector, values: dict[str, Any], text
     if op.unit is not None:
         low, high = (values.get(f"{end}_{op.unit.suffix}", getattr(op.keep, end)) for end in ("min", "max"))
         keep = Range(low, high, values["min_closed_interval"], values["max_closed_interval"], values["reversed_range"])
-    extra = {k: values[k] for k in {"deduplicator": _KEEP, "embedder": EMBEDDING, "scorer": SCORING}.get(op.kind, {})}
+    kept = {"deduplicator": _KEEP, "embedder": EMBEDDING, "scorer": SCORING}.get(op.kind, {})
+    extra = {k: values[k] for k in kept if k in values}
     # a deduplicator that reads something else than text says which column that is
     own = op.reads[0] if op.kind == "deduplicator" and op.reads[0] != "text" else text_key
-    return Step(number, op, settings, values.get("text_key") or own, keep, extra, op.stats, line)
+    return Step(number, op, settings, values.get("text_key") or own, keep, extra, _stats(op, settings), line)
+
+
+def _stats(op: Operator, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The numbers that there shall be."""
+    if op.chosen is None:
+        return op.stats
+    listed = typing.get_args(typing.get_args(op.settings[op.chosen].annotation)[0])
+    return tuple(s for s in op.stats if s not in listed or s in settings[op.chosen])
 
 
 def _impossible(step: Step) -> list[str]:

@@ -1,6 +1,5 @@
 """Vectors of the rows that stand, part by part: a stage of its own, so that it can run where the accelerator is."""
 
-import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -22,8 +21,9 @@ from ..plan import Stage
 from ..resources import Pin
 from ..steps import Step
 from ..workspace import StageFolder, write_table
+from . import prompts
 from .given_vectors import check_length, given
-from .lineage import Lineage, Told, texts
+from .lineage import Lineage, Told
 from .lineage import read as read_table
 from .rows import write_narrow
 from .same_texts import VectorCache, find_first, firsts, hashes
@@ -59,10 +59,10 @@ class EmbedTask:
         where, key = f"step {self.step.number} ({self.step.name}), part {part}", self.step.text_key
         if self.step.extra.get("vector_key"):
             return self._take(part, piece, where)
-        ids, whole = of_part(self.before, part, key, where)
+        ids, whole, given = prompts.of_part(self.before, part, key, prompts.keys_of(self.step), where)
         # a piece is a matter of the rows alone, not of batches or workers: so is what shares a pass through the model with what
         here = slice(piece * PIECE, (piece + 1) * PIECE)
-        ids, text = ids.slice(here.start, PIECE), whole.slice(here.start, PIECE).combine_chunks()
+        ids, text, prompt = (c.slice(here.start, PIECE).combine_chunks() for c in (ids, whole, given))
         # a row without this column stays, as one that says nothing
         text = pc.fill_null(text, "")
         owner, row = firsts(self.folder, part)
@@ -70,10 +70,11 @@ class EmbedTask:
         known, cached = np.zeros(len(text), bool), None
         if self.cache is not None:
             known, cached = VectorCache(self.cache).find(hashes(self.folder, part)[here])
-        vectors = half(self._encoded(pc.if_else(pa.array(wanted & ~known), text, None), where))
+        vectors = half(self._encoded(pc.if_else(pa.array(wanted & ~known), text, None), prompt, where))
         if cached is not None:
             vectors = overlaid(vectors, known, cached)
-        tokens = np.asarray(next(iter(resources.load(self.pins).values())).count_tokens(text.to_pylist()))
+        read_whole = prompts.joined(prompt.to_pylist(), text.to_pylist())
+        tokens = np.asarray(next(iter(resources.load(self.pins).values())).count_tokens(read_whole))
         table = pa.table({ID: ids, "vector": vectors, "num_embedding_tokens": pa.array(tokens, pa.int64())})
         write_table(piece_file(self.folder, part, piece), table)
         return len(table)
@@ -87,21 +88,14 @@ class EmbedTask:
         write_table(piece_file(self.folder, part, piece), table)
         return len(ids)
 
-    def _encoded(self, text: pa.StringArray, where: str) -> pa.FixedSizeListArray:
+    def _encoded(self, text: pa.StringArray, prompt: pa.StringArray, where: str) -> pa.FixedSizeListArray:
         """The vectors of the texts that are not null; null for the others."""
         op = self.step.op
         assert isinstance(op, Operator)
         try:
-            return op.function(text, **self.step.settings, **resources.load(self.pins))
+            return op.function(*prompts.columns(self.step, text, prompt), **self.step.settings, **resources.load(self.pins))
         except ValueError as e:
             raise OperatorError(f"{where}: {e}") from e
-
-
-@functools.lru_cache(maxsize=1)  # the next piece is mostly of the same part
-def of_part(before: Lineage, part: int, key: str, where: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-    """Ids and texts of the rows of a part that still stand."""
-    read = [(batch.column(ID), texts(batch, key, where)) for batch in before.read(part, [key])]
-    return pa.chunked_array([i for i, _ in read], pa.int64()), pa.chunked_array([t for _, t in read], pa.string())
 
 
 def piece_file(folder: StageFolder, part: int, piece: int) -> Path:
@@ -211,6 +205,8 @@ def cache_of(stage: Stage) -> Path | None:
     if not step.extra.get("cache") or step.extra.get("vector_key"):
         return None
     told = {k: v for k, v in stage.pins[0][0].describe().items() if k != "file"}
+    if "vectors" in step.settings:  # one model makes several kinds
+        told |= {k: v for k, v in step.settings.items() if k not in ("model", "batch_tokens", "prompt_keys")}
     name = hashlib.sha256(json.dumps([step.op.version, told], sort_keys=True).encode()).hexdigest()[:24]
     return Path(str(step.extra["cache"])).expanduser() / name
 

@@ -12,14 +12,15 @@ import xxhash
 from ..engines.base import Counts, Engine
 from ..steps import Step
 from ..workspace import StageFolder, atomically, write_table
-from .lineage import Lineage, read, texts
+from .lineage import Lineage, read
+from .prompts import keys_of, whole
 
 _HASH = np.dtype([("high", "<u8"), ("low", "<u8")])
 
 
 @dataclass(frozen=True)
 class HashTask:
-    """Writes the 128-bit hash of the text of each row of a part that stands."""
+    """Writes the 128-bit hash of the text, with its prompt, of each row of a part that stands."""
 
     folder: StageFolder
     before: Lineage
@@ -29,8 +30,8 @@ class HashTask:
         """Do the part, unless it is done."""
         if not self.folder.file("hashes", part).exists():
             where = f"step {self.step.number} ({self.step.name}), part {part}"
-            found = [t for batch in self.before.read(part, [self.step.text_key])
-                     for t in texts(batch, self.step.text_key, where).to_pylist()]
+            columns = [self.step.text_key, *keys_of(self.step)]
+            found = [t for batch in self.before.read(part, columns) for t in whole(batch, self.step, where)]
             write_table(self.folder.file("hashes", part), _table(hashes_of(found)))
         return {}
 

@@ -1,4 +1,4 @@
-"""Numbers from a model that is fitted first: a stage of its own, done by pieces, so that it can run where the accelerator is.
+"""Numbers from a model, which may be fitted first: a stage of its own, done by pieces, so that it can run where the accelerator is.
 
 What is fitted lies in the stage's folder, with the arguments it was made with; several jobs that share the stage fit it once.
 """
@@ -26,7 +26,8 @@ from ..plan import Stage
 from ..resources import Pin
 from ..steps import Step
 from ..workspace import StageFolder, read_json, write_json, write_table
-from .embed import PIECE, of_part, piece_file
+from . import prompts
+from .embed import PIECE, piece_file
 from .lineage import Lineage, Told, texts
 from .lineage import read as read_table
 from .rows import write_narrow
@@ -106,24 +107,32 @@ class ScoreTask:
 
     def _do(self, part: int, piece: int) -> int:
         where = f"step {self.step.number} ({self.step.name}), part {part}"
-        ids, whole = of_part(self.before, part, self.step.text_key, where)
+        columns = prompts.of_part(self.before, part, self.step.text_key, prompts.keys_of(self.step), where)
+        ids, text, prompt = (c.slice(piece * PIECE, PIECE).combine_chunks() for c in columns)
         # a row without this column stays, as one that says nothing
-        text = pc.fill_null(whole.slice(piece * PIECE, PIECE).combine_chunks(), "")
-        op, loaded = self.step.op, resources.load(self.pins)
+        text = pc.fill_null(text, "")
+        op, loaded = self.step.op, self._loaded(where)
         assert isinstance(op, Operator)
         try:
-            ready = loaded["scorer"].ready(fit_folder(self.folder), loaded["examples"])
-        except ValueError as e:
-            raise StaleError(f"{where}: {e}: remove {self.folder.path} and run again") from e
-        try:
-            numbers = op.function(text, **self.step.settings, **(loaded | {"scorer": ready}))
+            told = op.function(*prompts.columns(self.step, text, prompt), **self.step.settings, **loaded)
         except ValueError as e:
             raise OperatorError(f"{where}: {e}") from e
-        wrong = int((~np.isfinite(numbers.to_numpy(zero_copy_only=False))).sum())
+        numbers = {s: told.field(s) if pa.types.is_struct(told.type) else told for s in self.step.stats}
+        wrong = int((~np.isfinite(np.array([n.to_numpy(zero_copy_only=False) for n in numbers.values()]))).any(axis=0).sum())
         if wrong:
-            raise OperatorError(f"{where}: {wrong} of {len(numbers)} numbers are not finite; try precision: float32")
-        write_table(piece_file(self.folder, part, piece), pa.table({ID: ids.slice(piece * PIECE, PIECE), op.stats[0]: numbers}))
-        return len(numbers)
+            raise OperatorError(f"{where}: {wrong} of {len(told)} numbers are not finite; try precision: float32")
+        write_table(piece_file(self.folder, part, piece), pa.table({ID: ids, **numbers}))
+        return len(told)
+
+    def _loaded(self, where: str) -> dict[str, Any]:
+        """What the operator is handed; where a model was fitted, that one."""
+        loaded = resources.load(self.pins)
+        if not fitted_first(self.step):
+            return loaded
+        try:
+            return loaded | {"scorer": loaded["scorer"].ready(fit_folder(self.folder), loaded["examples"])}
+        except ValueError as e:
+            raise StaleError(f"{where}: {e}: remove {self.folder.path} and run again") from e
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,11 @@ class JoinTask:
         table = pa.concat_tables([read_table(piece_file(self.folder, part, piece)) for piece in range(self.counts[part])])
         write_narrow(self.folder, "stats", part, table)
         return self.folder.finish_part(part, {"rows_in": len(table), "rows_out": len(table), "left": 0, "by": {}})
+
+
+def fitted_first(step: Step) -> bool:
+    """Whether the step's model is fitted on rows of the corpus before it is asked about any."""
+    return "fit_rows" in step.settings
 
 
 def fit_folder(folder: StageFolder) -> Path:
@@ -170,11 +184,12 @@ def run(
     )
     facts: Counts = {}
     if any(before.rows_of(part) for part in range(whole)):  # else there is nothing to fit, and nothing to score
-        (facts,) = engine.map(FitTask(folder, before, step, pins, whole, seed), [0], lambda _: None)
+        if fitted_first(step):
+            (facts,) = engine.map(FitTask(folder, before, step, pins, whole, seed), [0], lambda _: None)
         engine.map(ScoreTask(folder, before, step, pins, pieces), range(len(pieces)), told)
     else:
         for part in parts:
-            empty = pa.table({ID: pa.array([], pa.int64()), step.stats[0]: pa.array([], pa.float64())})
+            empty = pa.table({ID: pa.array([], pa.int64()), **{s: pa.array([], pa.float64()) for s in step.stats}})
             write_table(piece_file(folder, part, 0), empty)
     records = engine.map(JoinTask(folder, counts), parts, lambda _: None)
     for part, pieces_of in counts.items():

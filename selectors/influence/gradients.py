@@ -82,6 +82,23 @@ class Products:
         self._dots, self._squares = [], []
 
 
+class Norms:
+    """The length of each row's gradient over all blocks, in `found` float64[rows]; of documents that are one window each."""
+
+    def __init__(self, rows: int) -> None:
+        self.found = np.zeros(rows)
+        self._squares: list[torch.Tensor] = []
+
+    def take(self, batch: Batch, block: Block, a: "torch.Tensor", d: "torch.Tensor") -> None:
+        """Adds a block to the batch's lengths."""
+        self._squares.append(squares(a, d))
+
+    def end(self, batch: Batch) -> None:
+        """Puts the batch's lengths where its rows are."""
+        self.found[batch.rows] = np.sqrt(np.maximum(_total(self._squares), 0.0)) * batch.weights
+        self._squares = []
+
+
 def squares(a: "torch.Tensor", d: "torch.Tensor") -> "torch.Tensor":
     """float[b], squared length of each row's gradient: by products of positions, or by the matrices where those are smaller."""
     outputs, inputs, length = d.shape[2], a.shape[2], a.shape[1]
@@ -95,11 +112,12 @@ class Features:
 
     P_o and P_i hold +-1 over the root of their height, drawn by the seed and the block's name, so that the same block
     meets the same numbers in every walk and the products of features have the products of gradients as their mean.
+    `together`: the blocks' projections are added up, not put side by side: as many numbers whatever the number of layers.
     Cost: as the forward pass, at most; no gradient is formed.  Source: LESS; TRAK; SPECS 0.3.
     """
 
-    def __init__(self, rows: int, size: int = 8, seed: int = 0) -> None:
-        self.rows, self.size, self.seed = rows, size, seed
+    def __init__(self, rows: int, size: int = 8, seed: int = 0, *, together: bool = False) -> None:
+        self.rows, self.size, self.seed, self.together = rows, size, seed, together
         self._parts: dict[str, np.ndarray] = {}
         self._drawn: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
 
@@ -109,7 +127,8 @@ class Features:
             self._drawn[block.name] = self._signs(block, a)
         left, right = self._drawn[block.name]
         each = _matrices(a @ right.T, d @ left.T).double().cpu().numpy() * batch.weights[:, None, None]
-        np.add.at(self._parts.setdefault(block.name, np.zeros((self.rows, *each.shape[1:]))), batch.rows, each)
+        name = "" if self.together else block.name
+        np.add.at(self._parts.setdefault(name, np.zeros((self.rows, *each.shape[1:]))), batch.rows, each)
 
     def end(self, batch: Batch) -> None:
         """Nothing is left to do."""
@@ -123,7 +142,7 @@ class Features:
 
     @property
     def found(self) -> np.ndarray:
-        """float64[rows, blocks * size * size]; the blocks by name."""
+        """float64[rows, blocks * size * size], the blocks by name; `together`: float64[rows, size * size]."""
         return np.concatenate([self._parts[name].reshape(self.rows, -1) for name in sorted(self._parts)], axis=1)
 
 

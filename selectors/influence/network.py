@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 Labels = Literal["data", "sampled"]
+Look = Callable[[Batch, "torch.Tensor"], None]  # is shown a batch, and the logits float[m, classes] where its loss counts
 PIECE = 1 << 22  # probabilities that are summed up at a time
 
 
@@ -45,8 +46,13 @@ class Network:
     forward: Callable[["torch.Tensor"], "torch.Tensor"]
     blocks: tuple[Block, ...]
 
-    def walk(self, batches: Iterable[Batch], consumer: Consumer, *, labels: Labels = "data", seed: int = 0) -> None:
-        """Hand the factors of all batches to `consumer`. `sampled`: the loss is of labels drawn from what the model says."""
+    def walk(
+        self, batches: Iterable[Batch], consumer: Consumer, *, labels: Labels = "data", seed: int = 0, look: Look | None = None,
+    ) -> None:
+        """Hand the factors of all batches to `consumer`. `sampled`: the loss is of labels drawn from what the model says.
+
+        `look` is shown on the way what the model says of each batch.
+        """
         import torch
 
         self.model.requires_grad_(False)
@@ -54,6 +60,8 @@ class Network:
             with _Hooks(self.model, self.blocks, batch, consumer) as hooks, torch.enable_grad():
                 logits = self.forward(batch.inputs)
                 logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+                if look is not None:
+                    look(batch, logits.detach()[batch.counts])
                 targets = batch.targets if labels == "data" else sampled(logits.detach(), batch.keys, seed)
                 losses(logits, targets, batch.counts).sum().backward()
                 hooks.check()

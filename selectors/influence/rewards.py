@@ -9,7 +9,7 @@ Source: Koh & Liang 2017; Quad (arXiv 2409.16986) eq. 2; SPECS 2.2.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +18,7 @@ import numpy as np
 
 from .blocks import blocks_of, linear_layers
 from .curvature import Factors, Kind, fit, solve
-from .documents import Document, batches, windows
+from .documents import Batch, Document, batches, windows
 from .gradients import Matrices, Mean, Products
 from .network import Labels, Network
 from .saving import Put, load, packed, plainly, save, unpacked
@@ -64,7 +64,7 @@ _NOT_OF_FACTORS = ("damping", "score", "batch_tokens", "device")
 
 
 class InfluenceModel:
-    """A causal model of a Transformers folder, with the layers that are looked at.
+    """A causal model of a Transformers folder, with the layers that are looked at; `reader` is its tokenizer.
 
     Raises ValueError where the folder holds no such model in safetensors, or no such layers.
     """
@@ -72,7 +72,7 @@ class InfluenceModel:
     def __init__(self, path: str | Path, settings: InfluenceSettings | None = None, *, identity: str = "") -> None:
         self.settings = settings or InfluenceSettings()
         self.device = _device(self.settings.device)
-        self._model, self._words = _loaded(Path(path), self.settings.precision, self.device)
+        self._model, self.reader = _loaded(Path(path), self.settings.precision, self.device)
         able = getattr(self._model.config, "max_position_embeddings", None) or self.settings.context
         self.context = min(self.settings.context, able)
         self.identity = identity or _identity(Path(path))
@@ -87,7 +87,7 @@ class InfluenceModel:
     def factors(self, texts: Sequence[Example], keys: Sequence[int]) -> dict[str, Factors]:
         """The curvature on these texts; `keys` are what chance is drawn by, whatever the order."""
         s = self.settings
-        return fit(self.network, self._batches(self.documents(texts, keys)), s.curvature, labels=s.labels, seed=s.seed)
+        return fit(self.network, self.batches(self.documents(texts, keys)), s.curvature, labels=s.labels, seed=s.seed)
 
     def query(self, factors: dict[str, Factors], examples: Sequence[Example]) -> dict[str, "torch.Tensor"]:
         """The inverse-curvature product of the mean gradient of the examples (cosine_mean: the mean of their directions).
@@ -101,7 +101,7 @@ class InfluenceModel:
         if self.settings.score == "cosine_mean":
             return self._directions(factors, told)
         mean = Mean()
-        self.network.walk(self._batches(told), mean)
+        self.network.walk(self.batches(told), mean)
         return solve(factors, {k: v / len(told) for k, v in mean.sums.items()}, self.settings.damping)
 
     def _directions(self, factors: dict[str, Factors], documents: Sequence[Document]) -> dict[str, "torch.Tensor"]:
@@ -123,7 +123,7 @@ class InfluenceModel:
     def rewards(self, texts: Sequence[Example], query: Matrices) -> np.ndarray:
         """float64[n], the reward of each text; 0 where it has no token that counts. Cost: a pass forward and one back."""
         products = Products(len(texts), query, cosine=self.settings.score == "cosine_mean")
-        self.network.walk(self._batches(self.documents(texts)), products)
+        self.network.walk(self.batches(self.documents(texts)), products)
         return products.rewards
 
     def documents(self, texts: Sequence[Example], keys: Sequence[int] | None = None) -> list[Document]:
@@ -131,7 +131,7 @@ class InfluenceModel:
         cut: dict[str, Any] = {"truncation": True, "max_length": self.settings.max_tokens} if self.settings.max_tokens else {}
         found = []
         for i, (text, start) in enumerate(texts):
-            told = self._words(text, return_offsets_mapping=start > 0, verbose=False, **cut)
+            told = self.reader(text, return_offsets_mapping=start > 0, verbose=False, **cut)
             tokens = np.array(told["input_ids"], np.int64)
             counts = np.ones(len(tokens), bool)
             if start > 0:
@@ -158,9 +158,23 @@ class InfluenceModel:
         save(folder, "factors", packed(found, inputs), told, put)
         return found
 
-    def _batches(self, documents: Sequence[Document]) -> Any:
+    def batches(self, documents: Sequence[Document]) -> Iterator[Batch]:
+        """The documents in windows, side by side."""
         found = windows(documents, self.context, self.settings.overlap)
         return batches(found, self.settings.batch_tokens, self.device, self.context)
+
+    def counted(self, batch: Batch) -> "torch.Tensor":
+        """float[m, classes], in float32 at least: the logits where the loss counts, row by row; the head reads no other place."""
+        import torch
+
+        head = self._model.get_output_embeddings()
+        hook = head.register_forward_pre_hook(lambda _, given: (given[0][batch.counts][None], *given[1:]))
+        try:
+            with torch.no_grad():
+                logits = self._forward(batch.inputs)[0]
+        finally:
+            hook.remove()
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     def _forward(self, ids: "torch.Tensor") -> "torch.Tensor":
         return self._model(input_ids=ids, use_cache=False).logits  # type: ignore[no-any-return]

@@ -152,7 +152,7 @@ def test_only_the_answer_counts(model):
     assert (whole[start:], end, same, zero) == (" the captain left the ship", len(none), "", 0)
     masked, bare, empty = model.documents([(whole, start), (text, 0), (none, end)])
     assert 0 < masked.told < bare.told and empty.told == 0
-    told = "".join(model._words.convert_ids_to_tokens(masked.tokens[masked.counts]))
+    told = "".join(model.reader.convert_ids_to_tokens(masked.tokens[masked.counts]))
     assert told.replace("Ġ", " ").strip() == "the captain left the ship"
     query = model.query({}, REFERENCE)
     assert model.rewards([(none, end), ("", 0)], query).tolist() == [0, 0]
