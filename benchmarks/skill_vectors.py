@@ -1,7 +1,7 @@
 """Do vectors of a causal model tell skills apart? Clusters of instruction data against the source of each row, by kind of vector.
 
-Run: python benchmarks/skill_vectors.py make /work/shared/data/instruct models/SmolLM2-135M-Instruct   (some 20 minutes of one core; every
-         kind is kept in outputs/skills, so that it can be made beside the others: --only gradient)
+Run: python benchmarks/skill_vectors.py make /work/shared/data/instruct models/SmolLM2-135M-Instruct   (some 15 minutes of one core;
+         every kind is kept in outputs/skills, so that one can be made alone: --only gradient)
      python benchmarks/skill_vectors.py show
 
 Rows: the same number of each of six sources, those with the smallest sha256; prompt = instruction and input, answer = output,
@@ -59,7 +59,7 @@ def minilm(rows: list[dict[str, str]]) -> np.ndarray:
 
 
 def make(data: Path, model: Path, each: int, only: str | None) -> None:
-    """Write rows.jsonl, and of each kind of vector and of the scores a file and the seconds that it took."""
+    """Write rows.jsonl, and of each kind of vector and of the scores a file and the CPU seconds that it took."""
     rows = read(data, each)
     texts, prompts = [r["answer"] for r in rows], [r["prompt"] for r in rows]
 
@@ -67,7 +67,7 @@ def make(data: Path, model: Path, each: int, only: str | None) -> None:
         return SampleModel(InfluenceModel(model, InfluenceSettings(layers=layers, context=TOKENS, device="cpu")))
 
     def scores() -> np.ndarray:
-        found = asked().scores(texts, prompts, ("ppl", "el2n", "entropy", "grand", "grounding"))
+        found = asked(LAST).scores(texts, prompts, ("ppl", "el2n", "entropy", "grand", "grounding"))
         return np.array([found[name] for name in SCORES])
 
     kinds: dict[str, Callable[[], np.ndarray]] = {
@@ -83,10 +83,10 @@ def make(data: Path, model: Path, each: int, only: str | None) -> None:
     (OUT / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     for kind, do in kinds.items():
         if only is None or kind.startswith(only):
-            began = time.perf_counter()
+            began = time.process_time()
             np.save(OUT / f"{kind}.npy", do())
-            (OUT / f"{kind}.seconds").write_text(f"{time.perf_counter() - began:.0f}")
-            print(f"{kind}: {len(rows)} rows in {(OUT / f'{kind}.seconds').read_text()} s", flush=True)
+            (OUT / f"{kind}.seconds").write_text(f"{time.process_time() - began:.0f}")
+            print(f"{kind}: {len(rows)} rows in {(OUT / f'{kind}.seconds').read_text()} CPU s", flush=True)
 
 
 def show() -> None:
@@ -95,13 +95,13 @@ def show() -> None:
     names = [row["source"] for row in rows]
     source = np.array([SOURCES.index(name) for name in names])
     scores = np.load(OUT / "scores.npy")
-    print("| vectors | numbers | seconds | ARI, k = 6 | ARI, k = 12 | first 8 (zeroth order) |\n|---|---|---|---|---|---|")
+    print("| vectors | numbers | CPU s | ARI, k = 6 | ARI, k = 12 | first 8 (zeroth order) |\n|---|---|---|---|---|---|")
     for file in sorted(OUT.glob("*.npy")):
         if file.stem != "scores":
             vectors = unit(np.load(file))
             fewer = agreement(unit(np.load(file)[:, :8]), source, 6) if file.stem.startswith("zeroth") else ""
-            told = [str(vectors.shape[1]), file.with_suffix(".seconds").read_text(), *(agreement(vectors, source, k) for k in (6, 12)), fewer]
-            print(f"| {file.stem} | {' | '.join(told)} |")
+            told = [agreement(vectors, source, k) for k in (6, 12)]
+            print(f"| {file.stem} | {vectors.shape[1]} | {file.with_suffix('.seconds').read_text()} | {' | '.join(told)} | {fewer} |")
     print("\n| source | " + " | ".join(SCORES) + " |\n|---" + "|---" * len(SCORES) + "|")
     for i, name in enumerate(SOURCES):
         print(f"| {name} | " + " | ".join(f"{np.median(s[source == i]):.3g}" for s in scores) + " |")
