@@ -50,7 +50,7 @@ def lines() -> list[Line]:
 def _line(op: Operator | Selector) -> Line:
     known = measured().get(op.name, {})
     kind = op.kind if isinstance(op, Operator) else "selector"
-    told = (op.stats if op.rules or kind == "mapper" else op.stats[-1:]) if isinstance(op, Operator) else ()
+    told = (op.stats if op.rules or kind in ("mapper", "scorer") else op.stats[-1:]) if isinstance(op, Operator) else ()
     unit = op.unit.name if isinstance(op, Operator) and op.unit else ""
     settings = tuple(
         k if default is inspect.Parameter.empty else f"{k}={default!r}"

@@ -70,3 +70,19 @@ def test_a_bandit_that_asks_a_model_is_one_job_there(tmp_path: Path, monkeypatch
     curate.do_stages(planned, planned.stages, "recipe.yaml", {}, "deployment", 2, "model-stage/gpu")
     job = [("elsewhere", 2, list(range(len(planned.splits))), "model-stage/gpu")] if asking else []
     assert asked == [("here", 1), *job, ("here", 2), ("here", 3)]
+
+
+def test_scores_and_vectors_of_a_model_are_jobs_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    for i in range(2):
+        (tmp_path / "data" / f"{i}.jsonl").write_text(json.dumps({"text": COOKING[i]}) + "\n")
+    model = {"model": str(make(tmp_path / "model"))}
+    planned = plan.make(recipe.load({"dataset_path": str(tmp_path / "data"), "export_path": str(tmp_path / "out"), "process": [
+        {"difficulty_scorer": model}, {"model_vector_mapper": model}, {"adapt_selector": {"score_keys": ["ppl", "el2n"], "select_num": 1}}]}))
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(curate, "run_stage", Listening(asked, "here"))
+    monkeypatch.setattr(curate, "run_elsewhere", Listening(asked, "elsewhere"))
+    monkeypatch.setattr(curate, "wait", lambda jobs: None)
+    curate.do_stages(planned, planned.stages, "recipe.yaml", {}, "deployment", 2, "model-stage/gpu")
+    jobs = [("elsewhere", index, share, "model-stage/gpu") for index in (2, 3) for share in curate.dealt(len(planned.splits), 2)]
+    assert sorted(a for a in asked if a[0] == "elsewhere") == sorted(jobs) and [a[1] for a in asked if a[0] == "here"] == [1, 2, 3, 4, 5]
