@@ -25,3 +25,4 @@ Gpu = Annotated[Literal["inline", "deployment"], Field(
     description="Where stages that ask a model run: in this flow, or as jobs of another work pool.")]
 GpuJobs = Annotated[int, Field(ge=1, description="Jobs that share one such stage.")]
 GpuDeployment = Annotated[str, Field(pattern="^[^/]+/[^/]+$", description="The deployment that does those jobs: FLOW/NAME.")]
+AtATime = Annotated[int, Field(ge=1, le=64, description="Choices that are made side by side.")]

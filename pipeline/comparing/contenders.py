@@ -1,5 +1,6 @@
 """What is compared: the selector that ends each recipe, and the one pool that they all choose from."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -53,12 +54,20 @@ class Candidates:
         pool: ids, vectors (None: no recipe has any) and tokens of the rows that can be chosen.
         views: contender -> the pool as its selector sees it.
         texts, heldout: object[n] and object[m], texts of the rows that can be chosen and of those held out.
+        fingerprint: of all that decides which rows can be chosen, and what they cost.
     """
 
     pool: Pool
     views: Mapping[str, Pool]
     texts: np.ndarray
     heldout: np.ndarray
+    fingerprint: str
+
+    @property
+    def tokens(self) -> float:
+        """What all rows cost together."""
+        assert self.pool.cost is not None
+        return float(self.pool.cost.sum())
 
 
 def contenders(recipes: Sequence[Words], sets: Sequence[str], baseline: bool) -> list[Contender]:
@@ -104,8 +113,10 @@ def maker(found: Sequence[Contender]) -> Contender:
     return next((c for c in found if any(s.kind == "embedder" for s in c.recipe.process)), found[0])
 
 
-def candidates(found: Sequence[Contender], folder: Path, heldout: float, progress: Progress) -> Candidates:
+def candidates(found: Sequence[Contender], folder: Path, heldout: float, progress: Progress, patience: float = 0.0) -> Candidates:
     """Make the pool, below `folder` (taken up where it is there), and hold a share of its rows out by hash of their ids.
+
+    Another run that makes it is waited for, for `patience` seconds.
 
     The pool is that of the first recipe with an embedding step, or of the first. Costs are tokens: the `cost_key` of
     the contender whose recipe makes the pool, else the embedding's counts. Raises RecipeError where there are none.
@@ -114,7 +125,7 @@ def candidates(found: Sequence[Contender], folder: Path, heldout: float, progres
     asked = replace(base.recipe, export_path=str(folder), work_dir=None)
     planned = plan.make(asked)
     select = next(s for s in planned.stages if s.kind == "select")
-    execute(planned, progress, upto=select.index - 1)
+    execute(planned, progress, upto=select.index - 1, patience=patience)
     before, parts = _lineage(planned, select.index), range(len(planned.splits))
     cost_key = base.step.extra["cost_key"] or ("num_embedding_tokens" if before.vectors else None)
     if cost_key is None:
@@ -127,7 +138,9 @@ def candidates(found: Sequence[Contender], folder: Path, heldout: float, progres
     held = np.zeros(len(first), bool)
     held[np.argsort(uniform(base.recipe.seed, first.ids, stream=HOLD), kind="stable")[: int(heldout * len(first))]] = True
     whole = Pool(first.ids, vectors, cost=first.cost)
-    return Candidates(_without(whole, held), {name: _without(v, held) for name, v in views.items()}, texts[~held], texts[held])
+    fingerprint = json.dumps([planned.stages[select.index - 2].fingerprint, cost_key, heldout])
+    views = {name: _without(v, held) for name, v in views.items()}
+    return Candidates(_without(whole, held), views, texts[~held], texts[held], fingerprint)
 
 
 def _without(pool: Pool, held: np.ndarray) -> Pool:
