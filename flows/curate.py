@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger, runtime, task
 from prefect.futures import wait
 from prefect.states import Completed, State
 
@@ -24,18 +24,19 @@ from ..pipeline.plan import Plan, Stage
 from ..pipeline.run import claim
 from ..pipeline.workspace import Workspace
 from .elsewhere import follow, stopped_with_us
-from .model_stage import PATIENCE, place_of
+from .model_stage import PATIENCE, pinned, place_of
 from .parameters import Gpu, GpuDeployment, GpuJobs, Overrides, RecipePath
 from .retrying import RETRIED
 from .watching import Watched, publish, warn
 
 GPU_DEPLOYMENT = "model-stage/gpu"
+_plans: dict[str, Plan] = {}  # of each flow run of this process
 
 
 @task(**RETRIED)
 def run_stage(recipe_path: str, overrides: dict[str, Any], index: int) -> dict[str, Any] | State[Any]:
     """Do one stage (those before it are complete and only taken up); answer its record, or `Cached` where it was done."""
-    planned = plan.make(recipe.load(recipe_path, **overrides))
+    planned = of_this_run(recipe_path, overrides)
     done = complete(planned, index)
     try:
         record = execute(planned, Watched(), upto=index, patience=PATIENCE)
@@ -48,8 +49,9 @@ def run_stage(recipe_path: str, overrides: dict[str, Any], index: int) -> dict[s
 @task(**RETRIED)
 def run_elsewhere(recipe_path: str, overrides: dict[str, Any], index: int, parts: list[int], deployment: str) -> None:
     """Have a job of the GPU pool do some parts of a model stage."""
-    place = place_of(plan.make(recipe.load(recipe_path, **overrides)))
-    follow(deployment, {"recipe_path": recipe_path, "overrides": overrides, "index": index, "parts": parts}, place)
+    planned = of_this_run(recipe_path, overrides)
+    told = {"recipe_path": recipe_path, "overrides": overrides, "index": index, "parts": parts, "pin": str(pinned(planned, index))}
+    follow(deployment, told, place_of(planned))
 
 
 @flow(name="curate", log_prints=True)
@@ -72,7 +74,25 @@ def curate(
 def do_stages(
     planned: Plan, stages: Iterable[Stage], recipe_path: str, words: dict[str, Any], gpu: str, gpu_jobs: int, gpu_deployment: str,
 ) -> None:
-    """A task for each of these stages, in order; before one that asks a model, with `gpu="deployment"`, its jobs elsewhere."""
+    """A task for each of these stages, in order; before one that asks a model, with `gpu="deployment"`, its jobs elsewhere.
+
+    All of them keep to this plan, whatever files arrive and however the recipe is edited meanwhile.
+    """
+    _plans[str(runtime.flow_run.get_id())] = planned
+    try:
+        _do_stages(planned, stages, recipe_path, words, gpu, gpu_jobs, gpu_deployment)
+    finally:
+        del _plans[str(runtime.flow_run.get_id())]
+
+
+def of_this_run(recipe_path: str, overrides: dict[str, Any]) -> Plan:
+    """The plan that the flow run of this task began with; made anew for a task on its own."""
+    return _plans.get(str(runtime.flow_run.get_id())) or plan.make(recipe.load(recipe_path, **overrides))
+
+
+def _do_stages(
+    planned: Plan, stages: Iterable[Stage], recipe_path: str, words: dict[str, Any], gpu: str, gpu_jobs: int, gpu_deployment: str,
+) -> None:
     for stage in stages:
         name = f"{stage.index}-{stage.kind}"
         if gpu == "deployment" and asks_model(stage) and not complete(planned, stage.index):

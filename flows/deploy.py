@@ -1,5 +1,6 @@
 """`tamis deploy`: a recipe as a scheduled Prefect deployment, written down as a file to keep and registered at the server."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -8,6 +9,8 @@ from pathlib import Path
 
 from prefect import get_client
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.exceptions import ObjectNotFound
+from prefect.server.schemas.schedules import CronSchedule as Scheduled
 
 from ..pipeline import plan, recipe
 from ..pipeline.errors import RecipeError, TamisError
@@ -50,6 +53,8 @@ def deploy(
     for number, what in ((gpu_jobs, "gpu_jobs"), (gpu_limit, "gpu_limit")):
         if number is not None and number < 1:
             raise RecipeError(f"{what} must be at least 1, it is {number}")
+    if register:
+        _not_anothers(f"curate/{name}", path)
     target = Path(os.path.realpath(file or path.with_suffix(".prefect.yaml")))
     text = written(planned.recipe.project_name, path, target, name, pool, _schedules(cron, timezone), gpu_pool, gpu_jobs)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -81,14 +86,30 @@ def _schedules(cron: str | None, timezone: str) -> str:
         return " []"
     try:
         CronSchedule(cron=cron, timezone=timezone)
+        asyncio.run(Scheduled(cron=cron, timezone=timezone).get_dates(1))  # "0 0 31 2 *" is well formed, and there is no such day
     except ValueError as e:
         raise RecipeError(f"no schedule: cron {cron!r}, timezone {timezone!r}: {_reason(e)}") from e
+    if len(cron.split()) > 5:
+        raise RecipeError(f"no schedule: cron {cron!r} has {len(cron.split())} fields: minute, hour, day, month, weekday are all")
     return f"\n  - {{cron: {json.dumps(cron)}, timezone: {json.dumps(timezone)}}}"
 
 
 def _reason(error: ValueError) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.startswith("  ")]
     return lines[0].split(" [type=")[0].removeprefix("Value error, ") if lines else str(error)
+
+
+def _not_anothers(name: str, path: Path) -> None:
+    """Raises RecipeError where another recipe is deployed under this name: its schedule would end without a word."""
+    with get_client(sync_client=True) as client:
+        try:
+            known = client.read_deployment_by_name(name)
+        except ObjectNotFound:
+            return
+    other = known.parameters.get("recipe_path")
+    if other != str(path):
+        raise RecipeError(f"{name} is the deployment of {other}: give this one another --name, or remove that one first with "
+                          f"`prefect deployment delete {name}`")
 
 
 def _limit(slots: int | None) -> None:

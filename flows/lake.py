@@ -73,7 +73,7 @@ def apply(run: str, approved: str) -> list[str]:
 
 @flow(name="lake", log_prints=True)
 def lake(
-    recipe_path: RecipePath, settings: LakeSettings | None = None, patience_hours: Annotated[float, Field(gt=0)] = 24.0,
+    recipe_path: RecipePath, settings: LakeSettings | None = None, patience_hours: Annotated[float, Field(gt=0, le=8760)] = 24.0,
     look_every: Annotated[int, Field(ge=1)] = 10,
 ) -> dict[str, Any]:
     """Scan, plan, wait for a person's approval for `patience_hours`, apply; answer what was moved.

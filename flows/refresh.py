@@ -13,6 +13,7 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
 
 from ..pipeline import pool, recipe
+from ..pipeline.errors import RecipeError
 from ..pipeline.pool import Pool
 from .curate import GPU_DEPLOYMENT, curate
 from .parameters import Gpu, GpuDeployment, GpuJobs, Overrides, RecipePath
@@ -23,7 +24,15 @@ SHOWN = 100  # batches in the artifact, the latest first; pool.json has all
 
 @task(**RETRIED)
 def look(recipe_path: str, overrides: dict[str, Any]) -> str | None:
-    """The recipe of the next batch: begun before, or of what is new; None: nothing is."""
+    """The recipe of the next batch: begun before, or of what is new; None: nothing is.
+
+    Raises RecipeError for a URL with a password: tasks and jobs read a batch's recipe from the pool, where none is written.
+    """
+    hidden = pool.unwritten(recipe.load(recipe_path, **overrides))
+    if hidden:
+        raise RecipeError(f"{recipe_path}: {', '.join(hidden)} has URLs with a password, which a flow does not write down "
+                          "for its tasks: give it in the environment of the workers (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY; "
+                          "for others settings of fsspec as JSON, FSSPEC_HTTPS ...)")
     batch = pool.begin(recipe_path, **overrides)
     return None if batch is None else str(batch)
 

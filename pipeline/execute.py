@@ -57,7 +57,7 @@ def execute(planned: Plan, progress: Progress, upto: int | None = None, patience
     another run holds the workspace, it is waited for, for up to `patience` seconds.
     Raises GuardError, before anything is exported, where more rows left than the recipe allows.
     """
-    place = Place.of(planned.recipe.export_path, planned.recipe.work_dir)
+    place = Place.of(planned.recipe.export_path, planned.recipe.work_dir).seen_by(planned.recipe.engine)
     workspace = Workspace(place.work)
     with workspace.lock(patience=patience), hold.held(planned), closing(engine_for(planned.recipe)) as engine:
         engine.watch = getattr(progress, "tasks", None)
@@ -98,7 +98,7 @@ def share(planned: Plan, progress: Progress, index: int, parts: Sequence[int], p
     stage = planned.stages[index - 1]
     if not asks_model(stage):
         raise ValueError(f"stage {index} ({stage.kind}) asks no model: it is not shared")
-    place = Place.of(planned.recipe.export_path, planned.recipe.work_dir)
+    place = Place.of(planned.recipe.export_path, planned.recipe.work_dir).seen_by(planned.recipe.engine)
     workspace = Workspace(place.work)
     with workspace.lock(shared=True, patience=patience), closing(engine_for(planned.recipe)) as engine:
         lineage: Lineage | None = None

@@ -80,7 +80,7 @@ def refresh(recipe_path: str | Path, progress: Progress | None = None, **overrid
     """
     done = []
     while (batch := begin(recipe_path, **overrides)) is not None:
-        run(batch, progress or Silent())
+        run(batch, progress or Silent(), **unwritten(recipe.load(recipe_path, **overrides), batch))
         done.append(taken(batch))
     pool = Pool.of(recipe.load(recipe_path, **overrides))
     return totals(pool.told()) | {"pool": str(pool.folder), "batches": done}
@@ -89,6 +89,7 @@ def refresh(recipe_path: str | Path, progress: Progress | None = None, **overrid
 def begin(recipe_path: str | Path, **overrides: Any) -> Path | None:
     """The recipe of the next batch, written down in the pool: of the batch begun, else of what is new; None: nothing is new.
 
+    Passwords and signatures of URLs are not written down: `unwritten` has them.
     Raises RecipeError where the recipe has no step that can be compared with what is known, StaleError where a file of a batch
     that was begun is gone or another by now.
     """
@@ -108,9 +109,18 @@ def begin(recipe_path: str | Path, **overrides: Any) -> Path | None:
             pending = {"name": f"{len(told['batches']) + 1:04d}", "files": new}
             write_json(pool.folder / "pending.json", pending)
         path = pool.batch(pending["name"]) / "batch.yaml"
-        text = recipe.dump(_batch_recipe(asked, pool, pending, steps))
+        text = recipe.dump(_batch_recipe(asked, pool, pending, steps), public=True)
         atomically(path, lambda tmp: tmp.write_text(text, "utf-8"))
     return path
+
+
+def unwritten(asked: Recipe, batch: Path | None = None) -> dict[str, Any]:
+    """What the recipe, or its batch that is begun, says with passwords of URLs: the keys that a file in the pool has without."""
+    if batch is not None:
+        pool = Pool(batch.parents[2])
+        asked = _batch_recipe(asked, pool, pool.pending() or {"name": batch.parent.name, "files": {}}, _steps(asked))
+    public = recipe.words(asked, public=True)
+    return {key: value for key, value in recipe.words(asked).items() if value != public[key]}
 
 
 def taken(batch: Path) -> dict[str, Any]:
@@ -203,4 +213,4 @@ def _batch_recipe(asked: Recipe, pool: Pool, pending: Mapping[str, Any], steps: 
     return recipe.load(words)
 
 
-__all__ = ["Pool", "begin", "refresh", "taken", "totals"]
+__all__ = ["Pool", "begin", "refresh", "taken", "totals", "unwritten"]

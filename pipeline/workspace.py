@@ -220,6 +220,10 @@ class Place:
         folder = path.with_name(path.name.removesuffix(suffix)) if suffix else path
         return cls(folder, work or folder / "work", path if suffix else None)
 
+    def seen_by(self, engine: str) -> "Place":
+        """The same as the processes of an engine find it: those of Spark have each a working folder of its own."""
+        return self if engine != "spark" else Place(self.run.absolute(), self.work.absolute(), self.file and self.file.absolute())
+
     def claim(self, inputs: Iterable[str], folders: Iterable[Path] = ()) -> None:
         """Make sure that the run overwrites nothing that is not its own.
 

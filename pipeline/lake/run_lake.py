@@ -93,7 +93,7 @@ def _as_scanned(told: Asked, sets: Sequence[str]) -> Asked:
 def scan_lake(told: Asked, progress: Progress) -> Graph:
     """Scan, and leave graph.json, edges.parquet and certificates.jsonl in the run folder. Raises RecipeError before any reading."""
     root = lake_root(told.recipe)
-    place = Place.of(told.recipe.export_path, told.recipe.work_dir)
+    place = Place.of(told.recipe.export_path, told.recipe.work_dir).seen_by(told.recipe.engine)
     for folder in (place.run, place.work):
         if folder.resolve().is_relative_to(root) or root.is_relative_to(folder.resolve()):
             raise RecipeError(f"export_path {folder}: a run must not write into the lake {root}")
@@ -101,7 +101,7 @@ def scan_lake(told: Asked, progress: Progress) -> Graph:
     with workspace.lock(), closing(engine_for(told.recipe)) as engine:
         scanned = scan(root, told.settings, workspace, engine, progress)
         found = graph.save(told.run, root, scanned, told.settings)
-        atomically(told.run / "recipe.yaml", lambda tmp: tmp.write_text(recipes.dump(told.recipe), "utf-8"))
+        atomically(told.run / "recipe.yaml", lambda tmp: tmp.write_text(recipes.dump(told.recipe, public=True), "utf-8"))
     return found
 
 

@@ -8,8 +8,11 @@ from loopback import Loopback, until
 from prefect.states import Failed, State
 
 from tamis.flows.curate import curate
+from tamis.flows.model_stage import pinned, planned_as
 from tamis.flows.retrying import RETRIED, worth_a_retry
-from tamis.pipeline.errors import GuardError, LostWorkerError, ReadError, RecipeError, TamisError
+from tamis.pipeline import plan
+from tamis.pipeline import recipe as recipes
+from tamis.pipeline.errors import GuardError, LostWorkerError, ReadError, RecipeError, StaleError, TamisError
 from tamis.pipeline.run import run
 
 RECIPE = """
@@ -103,6 +106,50 @@ def test_the_next_night_takes_up_what_is_done(prefect_api: None, recipe: Path, t
     marks = {p: p.stat().st_mtime_ns for p in (tmp_path / "flow" / "work").glob("*/done.json")}
     curate(str(recipe), {"np": 1})
     assert {p: p.stat().st_mtime_ns for p in marks} == marks
+
+
+MEDDLING = """
+from pathlib import Path
+
+def meddle(row):
+    folder = Path({folder!r})
+    (folder / "data" / "late.jsonl").write_text('{{"text": "arrived while the run was at work"}}\\n')
+    (folder / "recipe.yaml").write_text("process: [nothing_of_the_kind]")
+    return row
+"""
+
+
+def test_a_run_keeps_to_what_it_began_with(prefect_api: None, tmp_path: Path) -> None:
+    """A file arrives and the recipe is edited in its first stage."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.jsonl").write_text("".join(json.dumps({"text": f"a text of number {k % 7}"}) + "\n" for k in range(9)))
+    (tmp_path / "meddle.py").write_text(MEDDLING.format(folder=str(tmp_path)))
+    words = {"dataset_path": str(tmp_path / "data"), "export_path": str(tmp_path / "out"), "np": 1, "allow_code": True, "process": [
+        {"python_file_mapper": {"file_path": str(tmp_path / "meddle.py"), "function_name": "meddle"}}, "document_deduplicator"]}
+    (tmp_path / "recipe.yaml").write_text(json.dumps(words))
+    told = curate(str(tmp_path / "recipe.yaml"))
+    assert (told["rows_in"], told["rows_out"]) == (9, 7) and (tmp_path / "data" / "late.jsonl").exists()
+    assert len(list((tmp_path / "out" / "work").glob("0*-*"))) == len(told["timing"]) == 3, "no stage was done twice"
+
+
+def test_a_job_elsewhere_keeps_to_what_its_run_began_with(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    file, pin_of = tmp_path / "recipe.yaml", tmp_path / "out" / "work"
+    (tmp_path / "data" / "a.jsonl").write_text('{"text": "one"}\n')
+    file.write_text(f"dataset_path: {tmp_path}/data\nexport_path: {tmp_path}/out\nprocess: [document_deduplicator]\n")
+    planned = plan.make(recipes.load(file))
+    pin = pinned(planned, 2)
+    assert pin.parent == pin_of and len(planned_as(str(pin), str(file), {}, 2).splits) == 1
+    (tmp_path / "data" / "late.jsonl").write_text('{"text": "two"}\n')
+    assert [s.source for s in planned_as(str(pin), str(file), {}, 2).sources] == ["a.jsonl"], "what arrived since is not this run's"
+    assert len(planned_as(None, str(file), {}, 2).sources) == 2
+    file.write_text(file.read_text().replace("document_deduplicator", "{document_deduplicator: {lowercase: true}}"))
+    for index in (2, 9):
+        with pytest.raises(StaleError, match=f"its stage {index} is no longer the one"):
+            planned_as(str(pin), str(file), {}, index)
+    pin.unlink()
+    with pytest.raises(StaleError, match="is gone"):
+        planned_as(str(pin), str(file), {}, 2)
 
 
 def test_a_mistake_in_the_recipe_fails_at_once_and_is_not_tried_again(prefect_api: None, recipe: Path) -> None:

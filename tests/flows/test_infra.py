@@ -1,11 +1,13 @@
 """What lies in infra/ fits the code and itself: entrypoints, parameters, schedules, names, variables."""
 
-import importlib
+import importlib.util
+import os
 import re
 import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +143,52 @@ def test_kubernetes_objects_fit_together() -> None:
             assert {p["port"] for p in o["spec"]["ports"]} <= ports
         if o["kind"] in ("Deployment", "StatefulSet", "Job"):
             _check_pod(o, claims)
+
+
+def _given(container: dict[str, Any]) -> set[str]:
+    """Names of the variables that a container of Kubernetes has."""
+    sources = {"configMapRef": {x.partition("=")[0] for x in KUSTOMIZE["configMapGenerator"][0]["literals"]},
+               "secretRef": {x.partition("=")[0] for x in (INFRA / "example.env").read_text().splitlines()}}
+    return {e["name"] for e in container.get("env", [])}.union(*(sources[next(iter(s))] for s in container.get("envFrom", [])))
+
+
+@pytest.mark.parametrize("name", ["prefect", "register", "cpu-worker", "gpu-worker", "spark-master", "spark-worker"])
+def test_kubernetes_runs_what_compose_runs(name: str) -> None:
+    service = COMPOSE["services"][name]
+    (container,) = next(o for o in OBJECTS if o["metadata"]["name"] == name and "template" in o["spec"])["spec"]["template"]["spec"]["containers"]
+    command = ["$(SPARK_LOCAL_HOSTNAME)" if before == "--host" and name == "spark-master" else word
+               for before, word in pairwise(["", *service["command"]])]
+    assert container["command"][: len(command)] == command and container["command"][len(command):] in ([], ["--limit", "1"])
+    own = {"TAMIS_FILES_URL"} if name != "register" else {k for k in service["environment"] if not k.startswith(("PREFECT", "TAMIS_"))} | {"TAMIS_FILES_URL"}
+    assert name == "spark-master" or set(service["environment"]) - own <= _given(container)
+
+
+def test_the_image_has_what_the_services_start() -> None:
+    """What the Dockerfile copies, installs and sets is what compose.yaml and its rehearsal begin with."""
+    image = (INFRA / "Dockerfile").read_text()
+    for service in COMPOSE["services"].values():
+        if service["image"] == "tamis":
+            program = Path(service["command"][0])
+            assert program.name in ("prefect", "python", "spark-class") or (str(program.parent) == "/opt/tamis/infra" and (INFRA / program.name).exists())
+    assert "cp -r /opt/tamis/src/infra /opt/tamis/infra" in image and os.access(INFRA / "register.sh", os.X_OK)
+    assert f"WORKDIR {COMPOSE['x-tamis']['environment']['TAMIS_HOME']}" in image and "curl" in image, "the health check asks with it"
+    ignored = (INFRA / "Dockerfile.dockerignore").read_text().split()
+    assert not {"infra", "recipes", "pyproject.toml", "README.md", "LICENSE"} & set(ignored) and "infra/.env" in ignored, "no password in the image"
+
+
+def test_every_variable_of_compose_is_given_or_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = importlib.util.spec_from_file_location("rehearsal", INFRA / "rehearsal.py")
+    assert spec and spec.loader
+    rehearsal = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(rehearsal)
+    services = rehearsal.resolved()["services"]
+    assert "${" not in str(services) and set(services) == set(COMPOSE["services"])
+    assert services["prefect"]["environment"]["PREFECT_SERVER_DATABASE_CONNECTION_URL"].startswith("postgresql+asyncpg://prefect:change-me@postgres")
+    for name in ("compose.yaml", "example.env"):
+        (tmp_path / name).write_text((INFRA / name).read_text().replace("POSTGRES_PASSWORD=change-me\n", ""))
+    monkeypatch.setattr(rehearsal, "INFRA", tmp_path)
+    with pytest.raises(KeyError, match="needs POSTGRES_PASSWORD"):
+        rehearsal.resolved()
 
 
 def _check_pod(o: dict[str, Any], claims: set[str]) -> None:

@@ -8,8 +8,9 @@ from prefect import get_client
 from prefect.client.schemas.filters import ArtifactFilter
 from prefect.client.schemas.sorting import ArtifactSort
 
-from tamis.flows.refresh import refresh
+from tamis.flows.refresh import look, refresh
 from tamis.pipeline import pool
+from tamis.pipeline.errors import RecipeError
 
 
 @pytest.fixture
@@ -44,3 +45,10 @@ def test_a_night_that_crashed_is_finished_by_the_next(prefect_api: None, recipe:
     assert pool.begin(recipe) is not None
     arrive(tmp_path, "c", "delta")
     assert [(b["name"], b["rows_out"]) for b in refresh(str(recipe))["batches"]] == [("0002", 1), ("0003", 1)]
+
+
+def test_a_password_in_a_url_is_refused_and_not_repeated(recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(recipe.read_text().replace(f"{tmp_path}/crawl", "https://alice:hunter2@host/a.jsonl"))
+    with pytest.raises(RecipeError, match="dataset_path has URLs with a password") as e:
+        look.fn(str(recipe), {})
+    assert "hunter2" not in str(e.value) and not (tmp_path / "pool").exists()

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 pytest.importorskip("aiohttp")
-from tamis.pipeline import cli, plan, recipe, steps, verify, why
+from tamis.pipeline import cli, plan, pool, recipe, steps, verify, why
 from tamis.pipeline.corpus import discover
 from tamis.pipeline.errors import RecipeError, TamisError
 from tamis.pipeline.formats.places import asking, shown_all
@@ -68,6 +68,20 @@ def test_what_a_run_writes_holds_none(served: tuple[Path, str], tmp_path: Path) 
     assert run(asked(served[1], tmp_path / "out"))["timing"][0]["reused"]
     assert not [f for f in verify.check(tmp_path / "out") if f.level == "fail"]
     assert why.story(tmp_path / "out", "c").left_at == 2
+
+
+def test_what_a_pool_writes_holds_none_and_is_finished_all_the_same(served: tuple[Path, str], tmp_path: Path) -> None:
+    """The batch is begun by one process and finished by another, whose recipe has the password again."""
+    words = asked(served[1], tmp_path / "pool", dataset_path=[f"http://{served[1]}/a.jsonl?Signature=topsecret", str(served[0] / "sub")])
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(words))
+    batch = pool.begin(tmp_path / "r.yaml")
+    assert batch is not None and yaml.safe_load(batch.read_text())["dataset_path"][0] == f"http://{served[1].partition('@')[2]}/a.jsonl"
+    assert list(pool.unwritten(recipe.load(tmp_path / "r.yaml"), batch)) == ["dataset_path"]
+    told = pool.refresh(tmp_path / "r.yaml")
+    assert (told["files"], told["rows_in"], told["rows_out"]) == (2, 6, 1) and pool.refresh(tmp_path / "r.yaml")["batches"] == []
+    files = [p for p in (tmp_path / "pool").rglob("*") if p.is_file()]
+    assert len(files) > 12 and [(p.name, s) for p in files for s in SECRETS if s.encode() in p.read_bytes()] == []
+    assert pool.unwritten(recipe.load(words | {"dataset_path": "x"})) == {}
 
 
 def test_a_web_address_reads_as_the_disk_does(served: tuple[Path, str], tmp_path: Path) -> None:

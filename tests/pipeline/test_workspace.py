@@ -214,3 +214,12 @@ def test_a_folder_does_not_become_a_file(tmp_path):
     (tmp_path / "x.jsonl").mkdir()
     with pytest.raises(RecipeError, match=r"x\.jsonl is a folder"):
         place(tmp_path, "x.jsonl").claim([])
+
+
+def test_executors_of_spark_find_the_place_from_their_own_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place = Place.of("out/x.jsonl", "stages")
+    assert place.seen_by("local") == place
+    seen = place.seen_by("spark")
+    assert (seen.run, seen.work, seen.file) == (tmp_path / "out" / "x", tmp_path / "stages", tmp_path / "out" / "x.jsonl")
+    assert Place.of("out").seen_by("spark").file is None

@@ -66,7 +66,7 @@ def start(cluster: Cluster, wheel: Path, data: Path, folder: Path) -> "subproces
     python = cluster.folder / "venv" / "bin" / "python"
     if not python.exists():
         small_venv(cluster.folder / "venv")
-    (folder / "recipe.yaml").write_text(json.dumps(words(data, folder / "out")))
+    (folder / "recipe.yaml").write_text(json.dumps(words(data, Path("out"))))  # executors have other working folders than the driver
     confs = {
         "spark.pyspark.python": str(python), "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1",
         "spark.executor.memory": "512m", "spark.driver.memory": "512m", "spark.ui.enabled": "false",
