@@ -1,14 +1,16 @@
 """Adapt-inf's selection (Maharana et al., ICLR 2025) over given vectors and given scores."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
 from .base import Pool, Selection, selector
-from .parts.choose import Kind, Number, clusters_of, number_of_clusters
+from .parts.choose import Kind, Number
 from .parts.cluster import Clusters
 from .parts.draw import STRATA, uniform
 from .parts.given import check_budget, check_ids, ended, vectors_of
+from .parts.identity import Known, named_clusters
 from .parts.quotas import by_quota
 from .parts.scorers import chosen_scorer, entropies
 from .parts.strata import coverage_order
@@ -21,7 +23,7 @@ _NEAR = 20  # other clusters whose distance says how far out a cluster lies
 def adapt(
     pool: Pool, budget: float, *, seed: int, score_keys: list[str], budgets: Budgets = "equal", k: Number = None,
     cut_low: float = 0.05, cut_high: float = 0.05, strata: int = 50, iterations: int = 20, sample_per_centroid: int = 256,
-    clustering: Kind = "kmeans", most: int | None = None,
+    clustering: Kind = "kmeans", most: int | None = None, known: Known | None = None,
 ) -> Selection:
     """Rows from every cluster of the vectors, inside it from all strata of the score that tells its rows apart best.
 
@@ -37,6 +39,7 @@ def adapt(
     Budget in rows: exactly `min(budget, n)`; with costs, whatever still fits.  Pick order: proportional over the clusters.
     `gain`: the score by which the row's cluster draws.  Notes: `cluster`, `scorer` (its place in `score_keys`), `stratum`
     (-1: cut), `distance`.  Facts: `left`, k, per cluster `sizes`, `quotas`, `picked`; `scorers`: how many clusters each one draws.
+    `known`, the clusters of a lifelong pool, are the start of these, and keep their names (`parts/identity.py`).
     Raises ValueError on scores that are no numbers, with their count.
     """
     check_budget(pool, budget)
@@ -44,21 +47,21 @@ def adapt(
     vectors, scores = vectors_of(pool), _scores(pool, score_keys)
     if not len(pool):
         return ended(pool, budget, np.empty(0, np.int64), np.empty(0))
-    asked, facts = number_of_clusters(vectors, k, seed=seed, ids=pool.ids, spherical=True)
-    clusters = clusters_of(vectors, asked, kind=clustering, seed=seed, ids=pool.ids, iterations=iterations,
-                           sample_per_centroid=sample_per_centroid, spherical=True, most=most)
+    named = named_clusters(vectors, known, k=k, kind=clustering, seed=seed, ids=pool.ids, iterations=iterations,
+                           sample_per_centroid=sample_per_centroid, most=most)
+    clusters = named.clusters
     count, labels = len(clusters.centroids), clusters.labels
     scorer = chosen_scorer(entropies(scores, labels, count))
     own = scores[scorer[labels], np.arange(len(pool))]
     grouped, stratum = _grouped(pool, labels, own, seed, {"cut_low": cut_low, "cut_high": cut_high, "strata": strata})
     index, quotas = by_quota(pool, budget, labels, grouped, 0.0, _weights(budgets, clusters, scores[0]))
     told: dict[str, Any] = {
-        "k": count, **facts, "sizes": clusters.sizes.tolist(), "quotas": quotas.tolist(),
+        **named.facts(known), "sizes": clusters.sizes.tolist(), "quotas": quotas.tolist(),
         "picked": np.bincount(labels[index], minlength=count).tolist(),
         "scorers": {name: int((scorer == s).sum()) for s, name in enumerate(score_keys)},
     }
-    notes = {"cluster": labels, "scorer": scorer[labels], "stratum": stratum, "distance": clusters.distance}
-    return ended(pool, budget, index, own[index], notes, told)
+    notes = {"cluster": named.names[labels], "scorer": scorer[labels], "stratum": stratum, "distance": clusters.distance}
+    return replace(ended(pool, budget, index, own[index], notes, told), remember=named.remembered())
 
 
 def _scores(pool: Pool, score_keys: list[str]) -> np.ndarray:

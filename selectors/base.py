@@ -72,6 +72,7 @@ class Selection:
         notes: name -> array[n] over the whole pool: what `tamis why` tells of each row (`cluster`, `rank` ...).
         facts: name -> number or text about the whole choice (inertia, k, budget left over ...), for the manifest.
         instead: who stands for the rows that are not picked, where the selector knows; the ledger names it.
+        remember: name -> array, what a selector that is handed `known` wants to know the next time.
     """
 
     index: np.ndarray
@@ -79,6 +80,7 @@ class Selection:
     notes: Mapping[str, np.ndarray] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     instead: Instead | None = None
+    remember: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,15 +119,15 @@ def selector(
     """Mark a function `(pool: Pool, budget: float, *, seed: int, ...) -> Selection`.
 
     `budget` is in the unit of `pool.cost`. `seed` is given by the engine and is no setting of its own; nor is `state`,
-    where a selector that works in rounds keeps them, nor `influence`, whom one that asks about few rows asks.
+    where a selector that works in rounds keeps them, nor `influence`, whom one that asks about few rows asks, nor `known`,
+    the clusters that a lifelong pool has from before.
     """
 
     def write(function: Function) -> Function:
         parameters = inspect.signature(function, eval_str=True).parameters.values()
-        settings = {
-            p.name: Setting(p.name, p.annotation, p.default)
-            for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in ("seed", "state", "influence", *(resources or {}))
-        }
+        handed = ("seed", "state", "influence", "known", *(resources or {}))
+        settings = {p.name: Setting(p.name, p.annotation, p.default)
+                    for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in handed}
         record = Selector(name, function, settings, needs, version, dict(resources or {}), decides_by)
         function.__selector__ = record  # type: ignore[attr-defined]
         return function

@@ -1,5 +1,6 @@
 """Pools without what they already hold: semantic deduplication, and pruning under a cap that keeps every cluster's rare rows."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -8,6 +9,7 @@ from .base import Instead, Pool, Selection, selector
 from .parts.choose import Kind, Number, clusters_of, number_of_clusters
 from .parts.cluster import Clusters
 from .parts.given import along, check_budget, check_ids, ended, qualities_of, vectors_of
+from .parts.identity import Known, named_clusters
 from .parts.prune import Ranked, across, within
 from .parts.quotas import by_quota
 
@@ -69,6 +71,7 @@ def semantic_dedup(
 def cluster_pruning(
     pool: Pool, budget: float, *, seed: int, eps: float = 0.05, beta: float = 0.0, keep: Keep = "hard", k: Number = None,
     iterations: int = 20, sample_per_centroid: int = 256, clustering: Kind = "kmeans", most: int | None = None,
+    known: Known | None = None,
 ) -> Selection:
     """A pool brought under a cap: from every cluster its quota of the rows least alike to a better row of the cluster.
 
@@ -84,6 +87,7 @@ def cluster_pruning(
     Notes: `cluster`, `rank` in the cluster (from 1, all rows), `distance`, `alike`: that cosine.  The ledger names the most
     alike row that stays.  Facts: `left`, k, `duplicates`, and per cluster `sizes`, `quotas`, `picked`.
     Cost: that of `kmeans`, and O(n s d) for clusters of s rows.
+    `known`, the clusters of a lifelong pool, are the start of these, and keep their names (`parts/identity.py`).
     Source: Maharana et al. 2025 (Adapt-inf), permanent pruning; SPECS 4.5.
     """
     _check(pool, budget, eps)
@@ -91,7 +95,9 @@ def cluster_pruning(
         raise ValueError(f"beta is {beta}; it must be 0 or more")
     if not len(pool):
         return ended(pool, budget, np.empty(0, np.int64), np.empty(0))
-    clusters, facts = _clusters(pool, seed, k, clustering, most, iterations, sample_per_centroid)
+    named = named_clusters(vectors_of(pool), known, k=k, kind=clustering, seed=seed, ids=pool.ids, iterations=iterations,
+                           sample_per_centroid=sample_per_centroid, most=most)
+    clusters = named.clusters
     best_first = _best_first(pool, clusters, keep)
     ranked = Ranked.of(vectors_of(pool), clusters, best_first)
     within(ranked, None)
@@ -108,11 +114,11 @@ def cluster_pruning(
     to = ranked.standing(picked)
     rank = np.empty(len(pool), np.int32)
     rank[grouped] = np.arange(len(pool)) - (np.cumsum(clusters.sizes) - clusters.sizes)[labels[grouped]] + 1
-    facts |= {"duplicates": int((~fresh).sum()), "sizes": clusters.sizes.tolist(), "quotas": quotas.tolist(),
-              "picked": np.bincount(labels[index], minlength=len(clusters.centroids)).tolist()}
-    notes = {"cluster": labels, "rank": rank, "distance": clusters.distance, "alike": alike}
+    facts = named.facts(known) | {"duplicates": int((~fresh).sum()), "sizes": clusters.sizes.tolist(), "quotas": quotas.tolist(),
+                                  "picked": np.bincount(labels[index], minlength=len(clusters.centroids)).tolist()}
+    notes = {"cluster": named.names[labels], "rank": rank, "distance": clusters.distance, "alike": alike}
     instead = _instead(ranked, picked, ~fresh & ~picked & (to >= 0), to, 1 - eps)
-    return ended(pool, budget, index, 1 - alike[index], notes, facts, instead)
+    return replace(ended(pool, budget, index, 1 - alike[index], notes, facts, instead), remember=named.remembered())
 
 
 def _check(pool: Pool, budget: float, eps: float | None) -> None:
