@@ -1,7 +1,7 @@
 """Five instruction sets that arrive one after the other: what a small model forgets, by what it is trained on at each step.
 
 Run: python benchmarks/lifelong.py embed /work/shared/data/instruct     (MiniLM, some minutes; kept in outputs/lifelong)
-     python benchmarks/lifelong.py train --seeds 0 1 2      (a quarter of an hour of one core; goes on where it was)
+     python benchmarks/lifelong.py train --seeds 0 1 2      (some minutes of one core; goes on where it was)
      python benchmarks/lifelong.py table
 
 Each step trains the model that the step before has left for the same number of tokens: on the new set alone (sequential), on a pool
@@ -33,8 +33,8 @@ OUT = Path("outputs/lifelong")
 SETS = ("alpaca_subset", "gsm8k_train", "gpteacher_roleplay", "t0_p3", "code_alpaca_2k")
 ARMS = ("sequential", "random replay", "pool", "pool, adapt", "whole")
 ROWS, HELD, CAP, CHOSEN, AGAIN = 1500, 150, 1500, 750, 0.05
-SMALL = ProxySettings(width=96, layers=2, heads=4, context=128, vocabulary=2048, batch=16)
-TOKENS = 200_000  # trained at each step
+SMALL = ProxySettings(width=64, layers=2, heads=4, context=128, vocabulary=1024, batch=8)
+TOKENS = 100_000  # trained at each step
 
 
 def embed(data: Path) -> None:
@@ -102,6 +102,11 @@ def choose(arm: str, life: Life, new: np.ndarray, vectors: np.ndarray, seed: int
     return np.sort(life.kept[adapt(pool, CHOSEN, seed=seed, score_keys=["ppl"], known=life.known).index])
 
 
+def path_of(arm: str, seed: int) -> Path:
+    """Where what an arm has come to with a seed is kept."""
+    return OUT / f"{arm.replace(', ', '-').replace(' ', '-')}-{seed}.json"
+
+
 def train(seeds: Sequence[int], arms: Sequence[str]) -> None:
     """Write, for each seed and arm, losses and tokens of every row held out after every step."""
     rows = [json.loads(line) for line in (OUT / "rows.jsonl").open(encoding="utf-8")]
@@ -113,7 +118,7 @@ def train(seeds: Sequence[int], arms: Sequence[str]) -> None:
     tested = [encoded[i] for i in np.flatnonzero(held)]
     for seed in seeds:
         for arm in arms:
-            path = OUT / f"{arm.replace(', ', '-').replace(' ', '-')}-{seed}.json"
+            path = path_of(arm, seed)
             if path.exists():
                 continue
             life, weights, losses, seconds = Life(), None, [], 0.0
@@ -131,7 +136,8 @@ def train(seeds: Sequence[int], arms: Sequence[str]) -> None:
                 loss, _, count = proxy.score(weights, tested)
                 losses.append(loss.tolist())
                 seconds += took
-            told = {"losses": losses, "tokens": count.tolist(), "told": life.told, "seconds": seconds, "parameters": proxy.parameters}
+            told = {"losses": losses, "tokens": count.tolist(), "told": life.told, "seconds": seconds,
+                    "parameters": proxy.parameters}
             path.write_text(json.dumps(told), "utf-8")
             print(f"{arm}, seed {seed}: {seconds:.0f} s of training", flush=True)
 
@@ -148,7 +154,7 @@ def table(seeds: Sequence[int]) -> None:
     """Print the tables: the means over seeds, and paired differences with 95 % intervals over seeds and rows."""
     rows = [json.loads(line) for line in (OUT / "rows.jsonl").open(encoding="utf-8")]
     of = np.array([SETS.index(row["set"]) for row in rows if row["held"]])
-    runs = {arm: [json.loads((OUT / f"{arm.replace(', ', '-').replace(' ', '-')}-{s}.json").read_text()) for s in seeds] for arm in ARMS}
+    runs = {arm: [json.loads(path_of(arm, s).read_text()) for s in seeds] for arm in ARMS}
     tokens = np.array(runs[ARMS[0]][0]["tokens"])
     losses = {arm: np.array([run["losses"] for run in told]) for arm, told in runs.items()}
     print("| trained on | average loss | forgetting | " + " | ".join(SETS) + " |\n|---|" + "---|" * (len(SETS) + 2))

@@ -27,6 +27,7 @@ from .formats.places import shown
 from .index import commands as indexing
 from .index import upkeep
 from .lake import cli as lake
+from .lifelong import story as lifelong
 from .reporting.words import counted
 from .run import run as run_recipe
 from .terminal import err, out
@@ -141,12 +142,13 @@ def assets_command(path: RecipePath, sets: Overrides = None, as_json: Json = Fal
 
 @app.command("why")
 def why_command(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run, or of a pool.")],
     row: Annotated[str, typer.Argument(help="Its value in your id column, or SOURCE:POSITION, or SOURCE#LINE, or its __id__.")],
     key: Annotated[str, typer.Option(help="Your id column.")] = "id",
 ) -> None:
     """Tell one row's whole story: each number, each decision, whose duplicate it is, its cluster and rank, where it went."""
-    out.print(why.text(why.story(run, row, key=key)), markup=False)
+    told = lifelong.tell(run, row, key) if lifelong.is_pool(run) else why.text(why.story(run, row, key=key))
+    out.print(told, markup=False)
 
 
 @app.command("dups")

@@ -20,6 +20,7 @@ from .engines.base import Counts, Tasks
 from .errors import RecipeError, did_you_mean
 from .execute import Progress as Watcher
 from .execute import Silent
+from .lifelong import entering
 from .plan import Plan, Stage
 from .reporting.words import counted
 from .workspace import Place, Workspace
@@ -164,9 +165,12 @@ def summary(console: Console, manifest: Mapping[str, Any]) -> None:
     console.print(table)
     folder = Place.of(manifest["recipe"]["export_path"]).run
     seconds = sum(t["seconds"] for t in manifest["timing"])
-    share = manifest["rows_out"] / manifest["rows_in"] if manifest["rows_in"] else 0.0
-    console.print(f"\nkept [bold]{manifest['rows_out']:,}[/bold] of {manifest['rows_in']:,} rows ({share:.1%}) in {seconds:.1f} s; "
+    rows = manifest["rows_in"] + (manifest["rows_born"] if "pool" in manifest else 0)
+    share = manifest["rows_out"] / rows if rows else 0.0
+    console.print(f"\nkept [bold]{manifest['rows_out']:,}[/bold] of {rows:,} rows ({share:.1%}) in {seconds:.1f} s; "
                   f"{manifest['rows_left']:,} lines in the ledger; content {manifest['content_hash'][:16]}")
+    if "pool" in manifest:
+        console.print(entering.text(manifest["pool"]), markup=False)
     for note in manifest["notes"]:
         console.print(f"note: {note}", markup=False, style="dim")
     console.print(f"report: {folder / 'report.html'}\nnext:   tamis why {folder} ROW", markup=False)
@@ -195,6 +199,8 @@ def plan(console: Console, planned: Plan) -> None:
                 console.print(f"     {pin.kind}: {pin.path} sha256 {pin.sha256[:16]}", markup=False, style="dim")
         if stage.known is not None:
             console.print(f"     {stage.known}", markup=False, style="dim")
+        if stage.kind == "pool":
+            console.print(f"     {stage.pool}", markup=False, style="dim")
     for note in recipe.notes:
         console.print(f"note: {note}", markup=False, style="dim")
 

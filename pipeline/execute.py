@@ -11,8 +11,9 @@ from .engines.base import Counts, Engine
 from .engines.choose import engine_for
 from .errors import StaleError
 from .index import hold
+from .lifelong import entering
 from .plan import Plan, Stage
-from .stages import asking, dedup, embed, export, group, rows, score, select, tally, trim
+from .stages import asking, dedup, embed, export, group, pooled, rows, score, select, tally, trim
 from .stages.lineage import Lineage
 from .workspace import Place, StageFolder, Workspace, atomically, write_json
 
@@ -59,7 +60,8 @@ def execute(planned: Plan, progress: Progress, upto: int | None = None, patience
     """
     place = Place.of(planned.recipe.export_path, planned.recipe.work_dir).seen_by(planned.recipe.engine)
     workspace = Workspace(place.work)
-    with workspace.lock(patience=patience), hold.held(planned), closing(engine_for(planned.recipe)) as engine:
+    with (workspace.lock(patience=patience), hold.held(planned), entering.held(planned),
+          closing(engine_for(planned.recipe)) as engine):
         engine.watch = getattr(progress, "tasks", None)
         lineage: Lineage | None = None
         records: list[Mapping[str, Any]] = []
@@ -78,6 +80,8 @@ def execute(planned: Plan, progress: Progress, upto: int | None = None, patience
                 return dict(record)
         remembered = hold.remembered(done, engine, range(len(planned.splits)))
         told = manifest.build(planned, records, timing)
+        if pool := entering.entered(planned, done):
+            told["pool"] = pool
         if remembered:
             told["remembered"] = remembered
         tracer.write(planned, done if planned.recipe.tracer.number else (), place.run / "trace")
@@ -169,6 +173,8 @@ def _do(
             done = trim.run(stage, folder, before, engine, parts, told, asked)
         elif stage.kind == "group":
             done = group.run(stage, folder, before, parts, told)
+        elif stage.kind == "pool":
+            done = pooled.run(stage, folder, before, engine, planned, folders, told)
         elif stage.kind in MODEL_STAGES:
             done = _ask_model(stage, folder, before, engine, parts, planned, told)
         else:
@@ -187,4 +193,6 @@ def after(stage: Stage, folder: StageFolder, before: Lineage | None) -> Lineage:
         return before.after_scoring(folder, stage.stats)
     if stage.kind == "group":
         return before.after_grouping(folder)
+    if stage.kind == "pool":
+        return before.after_pool(folder, pooled.names_of(before))
     return before if stage.kind == "export" else before.after_narrow(folder)

@@ -1,6 +1,17 @@
 """The top-level keys of a recipe: ours, Data-Juicer's that mean nothing here, and those that are refused."""
 
+from dataclasses import dataclass
 from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Tracer:
+    """What `open_tracer` asks for: of which operators (none named: all), how many rows, which columns besides the text."""
+
+    ops: tuple[str, ...] = ()
+    number: int = 0
+    keys: tuple[str, ...] = ()
+
 
 # Top-level keys: name -> (annotation, default).
 KEYS: dict[str, tuple[Any, Any]] = {
@@ -19,6 +30,7 @@ KEYS: dict[str, tuple[Any, Any]] = {
     "allow_code": (bool, False),
     "substitutes": (dict[str, str], {}),
     "guards": (Any, {}),
+    "pool": (Any, None),
     "work_dir": (str | None, None),
     "export_type": (Literal["parquet", "jsonl", "json"] | None, None),
     "export_shard_size": (int, 0),

@@ -70,6 +70,7 @@ def steps_of(plan: Plan, records: Sequence[Mapping[str, Any]]) -> list[dict[str,
     told, rows = [], records[0]["rows_in"]
     for stage, record in zip(plan.stages, records, strict=False):
         numbers = [s.number for s in stage.steps]
+        rows += record.get("born", 0) if stage.kind == "pool" else 0
         for number in ([0, *numbers] if stage.index == 1 else numbers):
             left = _left(record, number)
             step = next((s for s in stage.steps if s.number == number), None)

@@ -23,6 +23,8 @@ from .errors import RecipeError, did_you_mean
 from .index import pinning
 from .index.pinning import IndexPin
 from .ledger import KEY_COLUMNS
+from .lifelong import pinning as pools
+from .lifelong.pinning import PoolPin
 from .recipe import Recipe
 from .resources import Pin
 from .stages import given_vectors
@@ -42,12 +44,13 @@ class Stage:
 
     Attributes:
         index: 1, 2, 3 ...
-        kind: rows (a fused pass over the text), dedup, trim, embed, score, select, export.
+        kind: rows (a fused pass over the text), dedup, trim, embed, score, pool, select, export.
         steps, pins: what it does, and each step's pinned resources.
         fingerprint: 32 hex digits.
         features: what the steps share, computed once per batch.
         stats: number columns that it adds.
         known: the index that a deduplicator compares with and adds to.
+        pool: the pool whose rows join here, or that a selector chooses for.
     """
 
     index: int
@@ -58,6 +61,7 @@ class Stage:
     features: tuple[str, ...] = ()
     stats: tuple[str, ...] = ()
     known: IndexPin | None = None
+    pool: PoolPin | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def make(recipe: Recipe) -> Plan:
     _check_columns(recipe, schema)
     pins = _pins(recipe)
     _check_indexes(recipe)
-    stages = tuple(_stages(recipe, sources, pins))
+    stages = tuple(_stages(recipe, sources, pins, schema))
     notes = [f"{_where(recipe, s)}: {p.note}" for s in recipe.process for p in pins[s.number] if p.note]
     splits = tuple(corpus.cut(sources))
     if wrong := [f"{recipe.name}: {p}" for p in validators.check(recipe.validators, splits, recipe.text_keys)]:
@@ -145,6 +149,9 @@ def _check_indexes(recipe: Recipe) -> None:
     place, base = Place.of(recipe.export_path, recipe.work_dir), base_of(recipe)
     data = [base / p.removeprefix("file://") for p in recipe.dataset_path if "://" not in p.removeprefix("file://")]
     wrong, named = [], [pinning.path_of(s) for s in recipe.process]
+    if recipe.pool is not None:
+        found = pools.problems(recipe.pool, recipe.process, place, data)
+        wrong += [f"{_where(recipe, step) if step else recipe.name}: {p}" for step, p in found]
     for step, path in zip(recipe.process, named, strict=True):
         wrong += [f"{_where(recipe, step)}: {p}" for p in pinning.problems(step, place, data)]
         if path is not None and path in named[: step.number - 1]:
@@ -266,7 +273,9 @@ def _numeric(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind)
 
 
-def _stages(recipe: Recipe, sources: tuple[Source, ...], pins: dict[int, tuple[Pin, ...]]) -> Iterator[Stage]:
+def _stages(
+    recipe: Recipe, sources: tuple[Source, ...], pins: dict[int, tuple[Pin, ...]], schema: pa.Schema,
+) -> Iterator[Stage]:
     groups: list[tuple[str, list[Step]]] = [("rows", [])]  # reading is a stage of rows, fused with the first steps
     for step in recipe.process:
         kind = STAGE_OF[step.kind]
@@ -274,6 +283,9 @@ def _stages(recipe: Recipe, sources: tuple[Source, ...], pins: dict[int, tuple[P
             groups.append((kind, []))
         groups[-1][1].append(step)
     groups.append(("export", []))
+    pool, taker = None, pools.taker(recipe.process) if recipe.pool else None
+    if taker is not None:
+        groups.insert(next(i for i, (_, steps) in enumerate(groups) if taker in steps), ("pool", []))
     fingerprint = _hash({
         "layout": LAYOUT, "inputs": [(s.source, s.digest) for s in sources], "text_keys": recipe.text_keys,
         "seed": recipe.seed, "set_aside": recipe.set_aside, "schema": "by part",
@@ -284,12 +296,26 @@ def _stages(recipe: Recipe, sources: tuple[Source, ...], pins: dict[int, tuple[P
         if kind == "export":
             told = [recipe.export_type, recipe.export_shard_size, recipe.keep_stats, recipe.project_name]
             told += [recipe.compat] if recipe.compat else []
+        if kind == "pool":
+            pool = _pool(recipe, pins, fingerprint, sources, schema)
+            told = [pool.state, recipe.pool.decides() if recipe.pool else {}]
         fingerprint = _hash({"after": fingerprint, "kind": kind, "steps": told})
         known = _index(recipe, steps[0], chosen[0], fingerprint, sources) if kind == "dedup" else None
         if known is not None and known.against:
             fingerprint = _hash({"without index": fingerprint, **known.describe()})
         stats = tuple(s for step in steps for s in step.stats if not step.stale)
-        yield Stage(index, kind, tuple(steps), chosen, fingerprint, _shared(steps), stats, known)
+        yield Stage(index, kind, tuple(steps), chosen, fingerprint, _shared(steps), stats, known,
+                    pool if kind == "pool" or taker in steps else None)
+
+
+def _pool(
+    recipe: Recipe, pins: dict[int, tuple[Pin, ...]], before: str, sources: tuple[Source, ...], schema: pa.Schema,
+) -> PoolPin:
+    assert recipe.pool is not None
+    try:
+        return pools.pin(recipe.pool, recipe.process, pins, before, tuple((s.source, s.digest) for s in sources if s.bytes), schema)
+    except ValueError as e:
+        raise RecipeError(f"{recipe.name}: {e}") from e
 
 
 def _index(recipe: Recipe, step: Step, pins: tuple[Pin, ...], batch: str, sources: tuple[Source, ...]) -> IndexPin | None:

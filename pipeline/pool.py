@@ -43,6 +43,9 @@ class Pool:
     def of(cls, asked: Recipe) -> "Pool":
         """The pool that a recipe's `export_path` names. Raises RecipeError where that cannot be one."""
         place = Place.of(asked.export_path)
+        if asked.pool is not None:
+            raise RecipeError(f"{asked.name}: a refresh keeps all that stays, below export_path; `pool` keeps a chosen few, by "
+                              "tamis run. Leave out one of the two (docs/lifelong.md)")
         if place.file or asked.work_dir:
             raise RecipeError(f"{asked.name}: a pool needs a folder as export_path, and no work_dir: each batch has its own")
         if place.run.exists() and any(place.run.iterdir()) and not (place.run / ".lock").exists():

@@ -14,7 +14,8 @@ from . import custom, data_juicer, guards, steps, translate, user_code, validato
 from .errors import RecipeError, did_you_mean
 from .export import file_suffix
 from .formats.places import shown_all
-from .keys import IGNORED_KEYS, KEYS, REFUSED_KEYS
+from .keys import IGNORED_KEYS, KEYS, REFUSED_KEYS, Tracer
+from .lifelong.asked import PoolAsked, parse
 from .steps import Step
 
 
@@ -79,7 +80,8 @@ class Recipe:
     notes: tuple[str, ...] = ()
     validators: tuple[Mapping[str, Any], ...] = ()
     custom_operator_paths: tuple[str, ...] = ()
-    tracer: "Tracer" = field(default_factory=lambda: Tracer())
+    tracer: Tracer = field(default_factory=Tracer)
+    pool: PoolAsked | None = None
     asked: Mapping[str, Any] | None = None
 
 
@@ -149,15 +151,6 @@ def _set_by_name(words: dict[str, Any], op: str, setting: str, value: Any) -> bo
     return found
 
 
-@dataclass(frozen=True)
-class Tracer:
-    """What `open_tracer` asks for: of which operators (none named: all), how many rows, which columns besides the text."""
-
-    ops: tuple[str, ...] = ()
-    number: int = 0
-    keys: tuple[str, ...] = ()
-
-
 def _parse(text: str, name: str) -> tuple[dict[str, Any], dict[Any, int]]:
     """The mapping, and the line on which each top-level key (by name) and each step (by number) stands."""
     try:
@@ -209,6 +202,9 @@ def _resolve(words: dict[str, Any], name: str, folder: Path, lines: dict[Any, in
     elif paths:
         wrong.append(f"{name}: custom_operator_paths: {user_code.WHY}")
     wrong += [f"{name}: {p}" for p in validators.problems(values["validators"])]
+    pool, problems = parse(values["pool"])
+    at = f"{name}:{lines['pool']}" if "pool" in lines else name
+    wrong += [f"{at}: {p}" for p in problems]
     if not values["compat"] and IGNORED_KEYS & set(words):
         translate.differing(values["process"], notes)
     entries = translate.adapt(values["process"], values["compat"], values["substitutes"], notes, wrong)
@@ -220,7 +216,7 @@ def _resolve(words: dict[str, Any], name: str, folder: Path, lines: dict[Any, in
               if steps.find(op) is None and (near := did_you_mean(op, steps.known_names())) and not data_juicer.known(op)]
     if wrong:
         raise RecipeError("\n".join(wrong))
-    return _recipe(values, words, name, folder, text_keys, process, notes)
+    return replace(_recipe(values, words, name, folder, text_keys, process, notes), pool=pool)
 
 
 def _wrong_values(values: dict[str, Any], name: str) -> list[str]:
@@ -376,6 +372,8 @@ def words(recipe: Recipe, public: bool = False) -> dict[str, Any]:
 def _as_asked(recipe: Recipe) -> dict[str, Any]:
     """Keys that most recipes do not have, where this one has them."""
     told: dict[str, Any] = {"validators": [dict(v) for v in recipe.validators]} if recipe.validators else {}
+    if recipe.pool is not None:
+        told["pool"] = recipe.pool.words()
     if recipe.custom_operator_paths:
         told["custom_operator_paths"] = list(recipe.custom_operator_paths)
     if recipe.tracer.number:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from . import ledger
 from .ledger import ID, POSITION, SOURCE
+from .lifelong import story as pools
 from .reporting import pulls
 from .reporting.finished import Finished, lines
 from .reporting.lookup import find
@@ -72,17 +73,24 @@ def story(run: Path, row: str, key: str = "id") -> Story:
     left_at = None if gone is None else int(gone["step"])
     stages = [finished.stage(s["stage"]) for s in finished.manifest["stages"] if s["kind"] != "export"]
     excerpt = gone["excerpt"] if gone else (finished.text_of(kept) if kept else None)
+    pool = pools.joined(finished.manifest, line[SOURCE])
     return Story(
         found.id, f"{line[SOURCE]}:{line[POSITION]}", found.by, (excerpt or "")[: ledger.EXCERPT],
-        tuple(_events(finished, found.id, gone, left_at)), kept["shard"] if kept else None, kept["row"] if kept else None,
+        tuple(_events(finished, found.id, gone, left_at, pool)), kept["shard"] if kept else None, kept["row"] if kept else None,
         left_at, all(s is not None for s in stages),
     )
 
 
-def _events(run: Finished, row: int, gone: Mapping[str, Any] | None, left_at: int | None) -> Iterator[Event]:
+def _events(
+    run: Finished, row: int, gone: Mapping[str, Any] | None, left_at: int | None, pool: tuple[int, str] | None,
+) -> Iterator[Event]:
+    if pool is not None:
+        yield Event(0, "pool", "joined", pool[1])
     for step in run.manifest["steps"]:
         if left_at is not None and step["step"] > left_at:
             return
+        if pool is not None and step["step"] < pool[0]:  # it was in the pool: this run has not read it
+            continue
         leaves = gone if step["step"] == left_at else None
         yield _TELL.get(step["kind"], _tell_mapper)(run, step, row, leaves)
 

@@ -61,7 +61,7 @@ def adapt(
         "scorers": {name: int((scorer == s).sum()) for s, name in enumerate(score_keys)},
     }
     notes = {"cluster": named.names[labels], "scorer": scorer[labels], "stratum": stratum, "distance": clusters.distance}
-    return replace(ended(pool, budget, index, own[index], notes, told), remember=named.remembered())
+    return replace(ended(pool, budget, index, own[index], notes, told), remember=named.remembered(index))
 
 
 def _scores(pool: Pool, score_keys: list[str]) -> np.ndarray:

@@ -118,7 +118,7 @@ def cluster_pruning(
                                   "picked": np.bincount(labels[index], minlength=len(clusters.centroids)).tolist()}
     notes = {"cluster": named.names[labels], "rank": rank, "distance": clusters.distance, "alike": alike}
     instead = _instead(ranked, picked, ~fresh & ~picked & (to >= 0), to, 1 - eps)
-    return replace(ended(pool, budget, index, 1 - alike[index], notes, facts, instead), remember=named.remembered())
+    return replace(ended(pool, budget, index, 1 - alike[index], notes, facts, instead), remember=named.remembered(index))
 
 
 def _check(pool: Pool, budget: float, eps: float | None) -> None:

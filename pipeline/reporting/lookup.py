@@ -3,6 +3,8 @@
 import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,7 +45,7 @@ def find(run: Finished, row: str, key: str) -> Found:
         return placed
     known = list(_by_id(run, row))
     values: list[str] = []
-    known = known or list(_by_key(run, row, key, values))
+    known = known or list({f.id: f for f in _by_key(run, row, key, values)}.values())
     if len(known) == 1:
         return known[0]
     if not known:
@@ -104,7 +106,8 @@ def _by_place(run: Finished, row: str) -> Found | None:
 
 
 def _source_called(run: Finished, name: str) -> str | None:
-    names = [str(i["source"]) for i in run.manifest["inputs"]]
+    pooled = run.manifest.get("pool", {}).get("sources", ())
+    names = list(dict.fromkeys([*(str(i["source"]) for i in run.manifest["inputs"]), *pooled]))
     if name in names:
         return name
     ends = [n for n in names if n.endswith(f"/{name}")] if name else names
@@ -140,7 +143,7 @@ def _by_key(run: Finished, row: str, key: str, values: list[str]) -> Iterator[Fo
     """Rows whose `key` column, as text, is `row`; `values` gathers some that are not."""
     sources = run.sources()
     tables = _input_batches(run, sources) if sources else _shard_batches(run)
-    for batch in tables:
+    for batch in chain(tables, _pool_batches(run)):
         if key not in batch.schema.names or pa.types.is_nested(batch.schema.field(key).type):
             continue
         told = pc.cast(batch.column(key), pa.string())
@@ -154,6 +157,14 @@ def _input_batches(run: Finished, sources: list[Source]) -> Iterator[pa.RecordBa
     for split in corpus.cut(sources):
         texts = run.manifest["recipe"]["text_keys"]
         yield from corpus.read(split, text_keys=texts, batch_rows=8192, batch_bytes=16 << 20, tolerate=True)
+
+
+def _pool_batches(run: Finished) -> Iterator[Any]:
+    """The rows of the pool as they were before the run."""
+    pool = run.manifest.get("pool")
+    path = Path(pool["path"], "versions", f"{pool['version'] - 1:04d}", "rows.parquet") if pool else None
+    if path is not None and path.exists():
+        yield from pq.ParquetFile(path).iter_batches()
 
 
 def _shard_batches(run: Finished) -> Iterator[Any]:

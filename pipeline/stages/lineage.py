@@ -51,6 +51,11 @@ class Lineage:
         """After a stage that wrote vectors."""
         return replace(self, vectors=folder, numbers=(*self.numbers, ("num_embedding_tokens", folder, "vectors")))
 
+    def after_pool(self, folder: StageFolder, stats: tuple[str, ...]) -> "Lineage":
+        """After a stage that wrote rows, numbers and vectors anew, with those of a pool."""
+        numbers = (("num_embedding_tokens", folder, "vectors"), *((s, folder, "stats") for s in stats))
+        return Lineage(folder, (), numbers, folder)
+
     def after_scoring(self, folder: StageFolder, stats: tuple[str, ...]) -> "Lineage":
         """After a stage that wrote numbers beside the rows."""
         return replace(self, numbers=(*self.numbers, *((s, folder, "stats") for s in stats)))

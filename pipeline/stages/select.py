@@ -17,7 +17,7 @@ from ..plan import Stage
 from ..steps import Step
 from ..trainers import SavedRounds
 from ..workspace import StageFolder, read_json, write_json, write_table
-from . import asking
+from . import asking, pooled
 from .embed import matrix
 from .explain import explain
 from .lineage import Lineage, Told, part_numbers, read, texts
@@ -55,7 +55,11 @@ def _choose(stage: Stage, folder: StageFolder, before: Lineage, parts: range, se
     handed = asking.handed(stage, folder, before, parts, seed) if asking_model else resources.load(stage.pins[0])
     if "trainer" in op.resources:  # rounds that are done are not done again
         handed["state"] = SavedRounds(folder.path / "rounds.json")
+    if stage.pool is not None:
+        handed = {**handed, "known": pooled.known(stage.pool)}
     chosen = op.function(pool, budget, seed=seed, **step.settings, **handed)
+    if stage.pool is not None:
+        write_table(folder.path / "identity.parquet", pooled.identity_table(chosen.remember))
     notes = {k: np.asarray(v) for k, v in chosen.notes.items()}
     if "cluster" in notes:
         picked = np.zeros(len(pool), bool)

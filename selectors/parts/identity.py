@@ -39,7 +39,7 @@ class Known:
     Attributes:
         centroids: float32[k, d], unit rows.
         names: int64[k], distinct, never given again to another cluster.
-        widths: float64[k], mean distance to the centre (1 - cosine) when they were stored.
+        widths: float64[k], mean distance to the centre (1 - cosine) of the rows that the pool held when they were stored.
         following: the next name.
     """
 
@@ -60,11 +60,6 @@ class Named:
     events: tuple[dict[str, Any], ...] = ()
     k_facts: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def widths(self) -> np.ndarray:
-        """float64[k], the mean distance of each cluster's rows to its centre."""
-        return _widths(self.clusters.labels, self.clusters.distance, len(self.names))
-
     def facts(self, known: Known | None) -> dict[str, Any]:
         """How many clusters; of a pool's, also their names and what has become of those that were known."""
         told: dict[str, Any] = {"k": len(self.names), **self.k_facts}
@@ -73,10 +68,11 @@ class Named:
         stayed = len(np.intersect1d(known.names, self.names))
         return told | {"clusters": self.names.tolist(), "known": len(known.names), "kept": stayed, "events": list(self.events)}
 
-    def remembered(self) -> dict[str, np.ndarray]:
-        """What the next time starts from."""
-        return {"centroids": self.clusters.centroids, "names": self.names, "widths": self.widths, "sizes": self.clusters.sizes,
-                "following": np.array([self.following])}
+    def remembered(self, kept: np.ndarray) -> dict[str, np.ndarray]:
+        """What the next time starts from; sizes and widths are those of the rows `kept`, which is what the pool then holds."""
+        labels, distance, k = self.clusters.labels[kept], self.clusters.distance[kept], len(self.names)
+        return {"centroids": self.clusters.centroids, "names": self.names, "widths": _widths(labels, distance, k),
+                "sizes": np.bincount(labels, minlength=k), "following": np.array([self.following])}
 
 
 def named_clusters(
@@ -162,7 +158,8 @@ class _State:
             sizes, widths = self.sizes(), _widths(self.labels, self.distance, len(self.names))
             large = sizes > self.rules.split_size * len(self.points) / len(self.names)
             wide = widths > self.rules.split_width * np.array([self.wide[int(n)] for n in self.names]) + _SAME
-            wanted = [i for i in np.flatnonzero((large | wide) & (sizes >= 2 * _LEAST)).tolist() if int(self.names[i]) not in refused]
+            apart = np.array([int(name) not in refused for name in self.names])
+            wanted = np.flatnonzero((large | wide) & (sizes >= 2 * _LEAST) & apart).tolist()
             wanted.sort(key=lambda i: (-sizes[i] * widths[i], self.names[i]))
             done = 0
             for i in wanted[: max(0, most - len(self.names))]:
