@@ -99,8 +99,8 @@ def _place_problems(asked: PoolAsked, place: Place, data: Sequence[Path]) -> lis
         return []
     if not asked.begin:
         return [f"pool {asked.path!r}: there is none (begin: false). {_near(pool)}".strip()]
-    if not pool.parent.is_dir():
-        return [f"pool {asked.path!r} is to be begun, but there is no folder {str(pool.parent)!r}: make it, or mend the path"]
+    if not pool.parent.parent.is_dir():  # one folder above is made, as for export_path; two are a slip
+        return [f"pool {asked.path!r} is to be begun, but there is no folder {str(pool.parent.parent)!r}: make it, or mend the path"]
     strange = [p.name for p in pool.glob("*") if p.name not in (".lock", "versions")] if pool.is_dir() else []
     if strange:
         return [f"pool {asked.path!r} holds {', '.join(sorted(strange)[:3])}, which no pool does; name a folder of its own"]

@@ -12,6 +12,7 @@ from .lloyd import as_points, assign_all, cores, lloyd, squares, whole_rounds
 _ROUNDS = 8  # how often what a split has left is looked at again
 _LEAST = 2  # rows of a cluster that a split may leave: a single row is an outlier, no skill
 _POWER = 20  # rounds of power iteration: far more than telling two sides apart takes
+_HALVES = 0.5  # of the widths: two new clusters nearer than this are parts of one group that had lain across a border
 _SAME = 1e-6  # centroids nearer than this are one, however narrow their clusters
 
 
@@ -24,7 +25,7 @@ class Rules:
         split_width: split above so many times its own width (mean distance to the centre) of the time before; of one that was
             narrower than the median cluster, above so many times that median.
         merge: two become one where their centres are nearer than this share of the smaller of their widths, unless
-            together they are to be split.
+            together they are to be split; of two clusters that are both new, than half of it.
     """
 
     split_size: float = 4.0
@@ -135,7 +136,7 @@ class _State:
         self.centroids, self.names = known.centroids[by_name].astype(np.float32), known.names[by_name]
         narrow = float(np.median(known.widths))
         self.wide = dict(zip(self.names.tolist(), np.maximum(known.widths[by_name], narrow).tolist(), strict=True))
-        self.following = known.following
+        self.following = self.first_new = known.following
         self.events: list[dict[str, Any]] = []
         self.siblings: set[tuple[int, int]] = set()
         self.assign()
@@ -206,7 +207,9 @@ class _State:
         found: list[tuple[float, int, int]] = []
         for a in range(len(self.names) - 1):
             gaps = squares(self.centroids[a + 1 :] - self.centroids[a]) / 2
-            bound = np.maximum(self.rules.merge * np.minimum(widths[a], widths[a + 1 :]), _SAME)
+            new = self.names >= self.first_new
+            share = np.where(new[a] & new[a + 1 :], max(_HALVES, self.rules.merge), self.rules.merge)
+            bound = np.maximum(share * np.minimum(widths[a], widths[a + 1 :]), _SAME)
             for j in np.flatnonzero(gaps <= bound).tolist():
                 b = a + 1 + j
                 older, younger = sorted((a, b), key=lambda i: int(self.names[i]))

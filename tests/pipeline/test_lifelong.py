@@ -199,7 +199,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"pool": {"path": "x", "versions": 0}}, "versions must be 1 or more"),
     ({"pool": {"path": "x", "split_size": 1.0}}, "split_size must be above 1"),
     ({"pool": "s3://bucket/pool"}, "must be a folder of this machine"),
-    ({"pool": "{week}/nowhere/pool"}, "there is no folder"),
+    ({"pool": "{week}/no/where/pool"}, "there is no folder"),
     ({"pool": "{week}/out/pool"}, "lie in one another"),
     ({"pool": "{week}"}, "lie in one another"),
     ({"pool": "{week}/monday.jsonl"}, "is a file, not a folder"),
