@@ -77,6 +77,8 @@ def contenders(recipes: Sequence[Words], sets: Sequence[str], baseline: bool) ->
         told = recipe.load(words, sets=sets)
         name = told.project_name if isinstance(words, Mapping) else Path(words).stem
         steps = [s for s in told.process if s.kind == "selector"]
+        if told.pool is not None:
+            raise RecipeError(f"{told.name}: a comparison has a pool of its own for all recipes: leave out `pool`")
         if len(steps) != 1 or told.process[-1] is not steps[0] or "field" in getattr(steps[0].op, "needs", ()):
             raise RecipeError(f"{told.name}: to be compared, a recipe ends with a selector that takes a budget, and has no other")
         if steps[0].settings.get("model") and steps[0].settings.get("reference"):

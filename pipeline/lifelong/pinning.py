@@ -100,8 +100,9 @@ def _place_problems(asked: PoolAsked, place: Place, data: Sequence[Path]) -> lis
     if not asked.begin:
         return [f"pool {asked.path!r}: there is none (begin: false). {_near(pool)}".strip()]
     if not pool.parent.parent.is_dir():  # one folder above is made, as for export_path; two are a slip
-        return [f"pool {asked.path!r} is to be begun, but there is no folder {str(pool.parent.parent)!r}: make it, or mend the path"]
-    strange = [p.name for p in pool.glob("*") if p.name not in (".lock", "versions")] if pool.is_dir() else []
+        return [f"pool {asked.path!r} is to be begun, but there is no folder {str(pool.parent.parent)!r}: make it or mend the path"]
+    there = [p.name for p in pool.glob("*")] if pool.is_dir() else []
+    strange = [n for n in there if n not in (".lock", "versions") and not (n.startswith(".current.json.") and n.endswith(".tmp"))]
     if strange:
         return [f"pool {asked.path!r} holds {', '.join(sorted(strange)[:3])}, which no pool does; name a folder of its own"]
     return []
@@ -126,6 +127,10 @@ def pin(
         newest = store.current(folder)
         takes = newest.told["takes"] if newest else []
         mine = next((t for t in takes if t["key"] == key), None)
+        begun = store.version(folder, 1) if newest is None else None  # of a run that died at the last moment, or current.json is lost
+        if begun is not None and begun.told["takes"][-1]["key"] != key:
+            raise StaleError(f"{folder}: a first version is there, and no current.json: write {store.pointer(1)} there, or remove "
+                             "the folder")
         base = newest if mine is None else store.version(folder, mine["version"] - 1)
     except StaleError as e:
         raise ValueError(str(e)) from e

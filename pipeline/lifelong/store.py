@@ -76,8 +76,7 @@ def current(pool: Path) -> Version | None:
     told = _json(pool / "current.json")
     if told is None:
         if any(_VERSION.fullmatch(p.name) and p.name != "0001" for p in (pool / "versions").glob("*")):
-            raise StaleError(f"{pool}: current.json is gone; write {{\"format\": {FORMAT}, \"version\": N}} there, N the newest "
-                             "folder below versions/")
+            raise StaleError(f"{pool}: current.json is gone; write {pointer('N')} there, N the newest folder below versions/")
         return None
     if told.get("format") != FORMAT or not isinstance(told.get("version"), int):
         raise StaleError(f"{pool / 'current.json'} is of format {told.get('format')}, this tamis knows {FORMAT}")
@@ -85,6 +84,11 @@ def current(pool: Path) -> Version | None:
     if found is None:
         raise StaleError(f"{pool / 'current.json'} names version {told['version']}, which is gone: {_WAY_OUT}")
     return found
+
+
+def pointer(number: int | str) -> str:
+    """What current.json says, for people."""
+    return f'{{"format": {FORMAT}, "version": {number}}}'
 
 
 def version(pool: Path, number: int) -> Version | None:

@@ -21,7 +21,8 @@ def flow(steps: Sequence[Mapping[str, Any]]) -> Markup:
     Where rows leave, a strip as wide as their number bends off to the right and says how many and why.
     """
     total, kept = steps[0]["rows_in"], steps[-1]["rows_out"]
-    scale = BAND / (total or 1)
+    most = max(s["rows_in"] for s in steps)  # a pool's rows join on the way
+    scale = BAND / (most or 1)
     outline, y, marks = f"M{X0:.1f} 6V26H{X0 + total * scale:.1f}V6Z", 6 + CAP, []
     for step in steps:
         height, out = _height(step, scale), step["rows_out"] * scale
@@ -32,7 +33,7 @@ def flow(steps: Sequence[Mapping[str, Any]]) -> Markup:
     ends = [
         text(X0 - 14, 20, f"{total:,} rows in", "strong", "end"),
         text(X0 - 14, y + 15, f"{kept:,} rows kept", "strong", "end"),
-        text(X0 + kept * scale + 10, y + 15, share(kept, total), "tick"),
+        text(X0 + kept * scale + 10, y + 15, share(kept, most), "tick"),
     ]
     alt = f"Flow of rows through {len(steps) - 1} steps: {total:,} in, {kept:,} kept"
     return frame(WIDTH, y + CAP + 8, [path(outline, "stays"), *marks, *ends], alt)

@@ -295,3 +295,26 @@ def test_a_reference_without_text_is_told(world, tmp_path):
     (tmp_path / "none.jsonl").write_text('{"text": ""}\n{"text": null}\n')
     with pytest.raises(RecipeError, match=r"no example has a text in 'text'"):
         run(words(world, tmp_path / "out", reference={"path": str(tmp_path / "none.jsonl")}))
+
+
+def test_of_a_pool_s_rows_a_sample_alone_is_scored_again_by_what_was_fitted_for_the_run(world, tmp_path):
+    def asked(name: str, texts: list[str]) -> dict:
+        rows = [{"text": t, "vector": [1.0, n % 3, n % 5]} for n, t in enumerate(texts)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+        steps = ({"text_embedding_mapper": {"vector_key": "vector"}},
+                 {"cluster_pruning_selector": {"select_num": 12, "k": 2, "quality_key": "influence_reward"}})
+        told = words(world, tmp_path / name, *steps) | {"dataset_path": str(tmp_path / f"{name}.jsonl")}
+        return told | {"pool": {"path": str(tmp_path / "pool"), "drift": 0.5}}
+
+    assert run(asked("one", TEXTS[:16]))["pool"]["drift"] == {}
+    told = run(asked("two", TEXTS[16:32]))
+    assert told["pool"]["rows scored again"] == 6 == told["pool"]["drift"]["influence_reward"]["rows"]
+    (again,) = (tmp_path / "two" / "work").glob("*-pool-*/again-*")
+    (scored,) = (tmp_path / "two" / "work").glob("*-score-*")
+    assert pq.read_table(again / "stats" / "part-00000.parquet").num_rows == 6
+    assert pq.read_table(scored / "stats" / "part-00000.parquet").num_rows == 16, "only new rows are scored"
+    assert (again / "fitted.json").read_bytes() == (scored / "fitted.json").read_bytes()
+    fresh = {r[ID]: r["influence_reward"] for r in pq.read_table(again / "stats" / "part-00000.parquet").to_pylist()}
+    (known,) = (tmp_path / "two" / "work").glob("*-pool-*/known.parquet")
+    now = {r[ID]: r["influence_reward"] for r in pq.read_table(known).to_pylist()}
+    assert len(now) == 12 and all(now[i] == r for i, r in fresh.items())

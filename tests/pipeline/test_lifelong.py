@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from tamis.pipeline import plan, pool, recipe, verify, why
+from tamis.pipeline import compare, plan, pool, recipe, verify, why
 from tamis.pipeline.cli import app
 from tamis.pipeline.errors import RecipeError, StaleError, TamisError
 from tamis.pipeline.lifelong import store
@@ -259,6 +259,22 @@ def test_a_damaged_pool_is_refused_with_the_way_out(week: tuple[Path, list[dict[
         plan.make(recipe.load(asked))
     (folder / "pool" / "current.json").write_text('{"format": 1, "version": 2}')  # the way out
     assert run(asked)["pool"]["version"] == 3
+
+
+def test_a_lost_pointer_costs_no_version(week: tuple[Path, list[dict[str, Any]]], tmp_path: Path) -> None:
+    asked = words(tmp_path, day(tmp_path, "a", {0: 9, 1: 3}, 1), cap=5)
+    told, pointer = run(asked), tmp_path / "pool" / "current.json"
+    pointer.rename(pointer.with_name(".current.json.0123abcd.tmp"))  # as a kill at the last moment leaves it
+    other = words(tmp_path, day(tmp_path, "b", {0: 9}, 2), cap=5)
+    with pytest.raises(RecipeError, match=r"a first version is there, and no current\.json"):
+        plan.make(recipe.load(other))
+    assert run(asked)["pool"] == told["pool"] and not list((tmp_path / "pool").glob(".current*"))
+    run(other)
+    pointer.unlink()
+    with pytest.raises(RecipeError, match=r"current\.json is gone; write .* N the newest"):
+        plan.make(recipe.load(other))
+    with pytest.raises(RecipeError, match="leave out `pool`"):
+        compare.compare([asked], tmp_path / "compared")
 
 
 def test_plan_and_run_tell_of_the_pool(week: tuple[Path, list[dict[str, Any]]], tmp_path: Path) -> None:
