@@ -214,7 +214,7 @@ def _check_columns(recipe: Recipe, schema: pa.Schema) -> None:
         if step.kind == "selector":
             wrong += [f"{_where(recipe, step)}: {p}" for p in _selector_problems(step, embedded, counted)]
         if step.kind == "embedder":
-            embedded, counted = True, not step.extra["vector_key"]  # of vectors that are given, nobody counts the tokens
+            embedded, counted = True, not step.extra.get("vector_key")  # of vectors that are given, nobody counts the tokens
         numbers += [s for s in step.stats if s not in ("lang", getattr(step.op, "note", None))]
         numbers = [n for n in numbers if n != TOKENS or step.kind != "embedder"]
         numbers += [TOKENS] if step.kind == "embedder" and counted else []
