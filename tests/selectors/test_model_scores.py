@@ -57,6 +57,7 @@ def naive(folder, text: str, prompt: str, most: int = 48) -> dict[str, float]:
     grand = np.sqrt(sum((g**2).sum() for g in gradient(model, layers, each.mean()).values()))
     alone = losses([])[1] if len(answer) > 1 else each[:0]
     grounding = float((alone.mean() - each[-len(alone) :].mean()).exp().detach()) if len(alone) else 1.0
+    each = each.detach()
     return {"nll": float(each.mean()), "nll_tokens": len(each), "ppl": float(each.mean().exp()), "el2n": float((share - onehot).norm(dim=1).mean()),
             "entropy": float(-(share * odds).sum(dim=1).mean()), "grand": float(grand), "grounding": grounding}
 
@@ -151,7 +152,7 @@ def taught(folder, informative: bool):
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     answers = [reader(f"we say the {word}")["input_ids"] for word in SAID]
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for shift in [0] * 48 if informative else [*range(8)] * 6:
+    for shift in [0] * 80 if informative else [*range(8)] * 10:
         rows = [reader(KEYS[(i + shift) % 8] + "\n")["input_ids"] + answer for i, answer in enumerate(answers)] + answers
         ids = torch.tensor([row + [0] * (16 - len(row)) for row in rows])
         model(input_ids=ids, labels=torch.where(ids > 0, ids, -100)).loss.backward()
