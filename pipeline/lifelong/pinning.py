@@ -127,7 +127,7 @@ def pin(
         newest = store.current(folder)
         takes = newest.told["takes"] if newest else []
         mine = next((t for t in takes if t["key"] == key), None)
-        begun = store.version(folder, 1) if newest is None else None  # of a run that died at the last moment, or current.json is lost
+        begun = store.version(folder, 1) if newest is None else None  # a run that died, or current.json is lost
         if begun is not None and begun.told["takes"][-1]["key"] != key:
             raise StaleError(f"{folder}: a first version is there, and no current.json: write {store.pointer(1)} there, or remove "
                              "the folder")
@@ -174,7 +174,7 @@ def _fits(
                          "they cannot be compared. Use the same, or begin another pool")
     column = embedding.get("column")
     kind = schema.field(column).type if column in schema.names else None
-    if kind is not None and pa.types.is_fixed_size_list(kind) and kind.list_size != told["dimensions"]:
+    if kind is not None and told["rows"] and pa.types.is_fixed_size_list(kind) and kind.list_size != told["dimensions"]:
         raise ValueError(f"pool {name!r} holds vectors of {told['dimensions']} dimensions, column {column!r} has {kind.list_size}")
     for number, made in numbers.items():
         held = told["numbers"].get(number)

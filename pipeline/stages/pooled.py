@@ -138,12 +138,12 @@ class JoinTask:
         known_ids = table.column(ID).to_numpy()
         order = np.argsort(known_ids)
         new = table.take(pa.array(order[np.searchsorted(known_ids, ids, sorter=order)]))
-        if len(new) and self.pin.base is not None and new.schema.field("vector").type.list_size != self.pin.base.told["dimensions"]:
+        if len(new) and self.pin.base is not None and self.pin.base.told["rows"] and new.schema.field("vector").type.list_size != self.pin.base.told["dimensions"]:
             raise OperatorError(f"pool {self.pin.folder} holds vectors of {self.pin.base.told['dimensions']} dimensions, the run's "
                                 f"rows have {new.schema.field('vector').type.list_size}: they cannot be compared")
         if pooled and self.pin.base is not None:
             old = self.pin.base.table("vectors.parquet")
-            new = pa.concat_tables([old, new.cast(old.schema)]) if len(new) else old
+            new = old if not len(new) else pa.concat_tables([old, new.cast(old.schema)]) if len(old) else new
         write_narrow(self.folder, "vectors", part, new)
 
 
