@@ -91,13 +91,16 @@ def compare(
 def choose_all(
     recipes: list[str], sets: list[str], out: str, heldout: float, choices: list[tuple[str, float, int]], at_a_time: int,
 ) -> None:
-    """A task for each choice, `at_a_time` at a time. One that fails leaves what others chose, and is raised after they end."""
+    """A task for each choice, `at_a_time` at a time. What others chose is kept where one fails."""
     begun: list[Any] = []
     for k, (name, share, seed) in enumerate(choices):
-        if k >= at_a_time:
-            begun[k - at_a_time].wait()
         label = f"{name}-{share:g}-seed-{seed}"
         named = choose.with_options(name=label, task_run_name=label)
+        if at_a_time == 1:  # in the flow's own thread, which a cancellation interrupts
+            named(recipes, sets, out, heldout, name, share, seed)
+            continue
+        if k >= at_a_time:
+            begun[k - at_a_time].wait()
         begun.append(named.submit(recipes, sets, out, heldout, name, share, seed))
     for future in begun:
         future.wait()

@@ -9,6 +9,7 @@ from uuid import UUID
 from prefect import get_client, get_run_logger, runtime
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling, Crashed
 
 from ..pipeline.errors import LostWorkerError, TamisError
@@ -36,11 +37,15 @@ def stopped_with_us() -> Iterator[None]:
 def follow(deployment: str, parameters: dict[str, Any], place: Place) -> None:
     """Run a job of the GPU pool and wait for it.
 
-    Raises LostWorkerError where its worker died (worth another try), TamisError where the job failed.
+    Raises LostWorkerError where its worker died (worth another try), TamisError where the job failed or nobody does such jobs.
     """
     index, parts = parameters["index"], parameters["parts"]
     name = f"stage-{index}-parts-{spoken(parts).replace(' ', '-')}"
-    run: FlowRun = run_deployment(deployment, parameters=parameters, flow_run_name=name, timeout=0)  # type: ignore[assignment]
+    try:
+        run: FlowRun = run_deployment(deployment, parameters=parameters, flow_run_name=name, timeout=0)  # type: ignore[assignment]
+    except ObjectNotFound as e:
+        raise TamisError(f"there is no deployment {deployment} for stages that ask a model: register it (`tamis deploy --gpu-pool` "
+                         "does, and infra/prefect.yaml), name another as gpu_deployment, or give gpu: inline") from e
     get_run_logger().info("stage %d, parts %s: handed to %s as %s", index, spoken(parts), deployment, run.name)
     with _cancelled_with_us(run.id):
         state = _watch(run.id, place, index, parts)

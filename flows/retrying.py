@@ -4,15 +4,18 @@ from typing import Any
 
 from ..pipeline.errors import LostWorkerError, TamisError
 
+LASTING = (PermissionError, NotADirectoryError, IsADirectoryError)  # a minute changes nothing about them
+
 
 def worth_a_retry(_task: Any, _run: Any, state: Any) -> bool:
     """Whether what failed may succeed the next time."""
     error = state.result(raise_on_failure=False)
     if interrupted(error):
         return False
-    if isinstance(error, TamisError):
-        return isinstance(error, LostWorkerError) or isinstance(error.__cause__, OSError)
-    return isinstance(error, OSError)
+    if isinstance(error, LostWorkerError):
+        return True
+    told = error.__cause__ if isinstance(error, TamisError) else error
+    return isinstance(told, OSError) and not isinstance(told, LASTING)
 
 
 def interrupted(error: BaseException | None) -> bool:

@@ -1,5 +1,6 @@
 """A run as the Prefect UI shows it: log lines, a progress bar for each stage, a table of steps, events."""
 
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -24,25 +25,30 @@ class Watched:
 
     def __init__(self) -> None:
         self.parts = self.rows = 0
+        self.again = 1
         self.done = 0.0
         self.bar: UUID | None = None
         self.last = 0.0
 
     def begin(self, stage: Stage, parts: int) -> None:
         """A stage begins: its bar is made with its first part, so that one that was complete has none."""
-        self.parts, self.done, self.rows, self.bar, self.last = parts, 0.0, 0, None, time.monotonic()
+        self.parts, self.done, self.rows, self.again, self.bar, self.last = parts, 0.0, 0, 1, None, time.monotonic()
         self.key = f"stage-{stage.index}-{stage.kind}"
 
     def advance(self, counts: Counts) -> None:
         """One part is done; the server hears of it every other second."""
         self.done += counts.get("share", 1.0)
+        again = math.ceil((self.done - 1e-6) / max(self.parts, 1))
+        if again > self.again:  # some stages pass over their parts twice
+            self.again, self.rows = again, 0
         self.rows += int(counts.get("rows_in") or counts.get("rows") or 0)
         if self.bar is None or time.monotonic() - self.last > EVERY:
             self._show()
 
-    def _show(self, whole: bool = False) -> None:
-        share = 100.0 if whole else 100.0 * min(self.done, self.parts) / max(self.parts, 1)
-        text = f"{self.done:,.1f} of {self.parts:,} parts, {self.rows:,} rows"
+    def _show(self, whole: str | None = None) -> None:
+        share = 100.0 if whole else min(100.0, 100.0 * self.done / max(self.parts * self.again, 1))
+        done, more = self.done - self.parts * (self.again - 1), f", pass {self.again}" if self.again > 1 else ""
+        text = whole or f"{done:,.1f} of {self.parts:,} parts, {self.rows:,} rows{more}"
         if self.bar is None:
             self.bar = create_progress_artifact(share, key=self.key, description=text)  # type: ignore[assignment]
         else:
@@ -52,7 +58,7 @@ class Watched:
     def end(self, stage: Stage, record: Mapping[str, Any], seconds: float, reused: bool) -> None:
         """The stage is complete."""
         if self.bar is not None:
-            self._show(whole=True)
+            self._show(whole=told(record, reused=False))
         if not reused:
             get_run_logger().info("stage %d %s: %s, %.1f s", stage.index, stage.kind, told(record, reused=False), seconds)
 

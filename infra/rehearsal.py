@@ -66,7 +66,7 @@ def main() -> None:
         stack.up()
         night(stack)
         if asked.hold:
-            print(f"up for {asked.hold:g} s more: nsenter --target {outer_pid()} --all", flush=True)
+            print(f"up for {asked.hold:g} s more: nsenter --net --pid --mount --target PID", flush=True)
             time.sleep(asked.hold)
     finally:
         stack.down()
@@ -103,11 +103,6 @@ def enter(folder: Path, services: Mapping[str, Any]) -> None:
     subprocess.run(["mount", "--bind", str(folder / "srv"), "/srv/tamis"], check=True)
     shutil.copytree(INFRA, "/opt/tamis/infra")  # as the Dockerfile does
     shutil.copytree(INFRA.parent / "recipes", "/srv/tamis/recipes", dirs_exist_ok=True)  # as the README tells
-
-
-def outer_pid() -> str:
-    """What this process is called outside of the namespace."""
-    return Path("/proc/self/status").read_text().partition("NSpid:\t")[2].split()[0]
 
 
 class Stack:
@@ -218,7 +213,7 @@ def night(stack: Stack) -> None:
         stack.told(f"curate/nightly {name}: {told['rows_out']} of {told['rows_in']:,} rows, content {told['content_hash']}")
         workers(stack, run)
     assert spark_applications() >= 1, "the master has seen an application"
-    stack.told(f"Spark's master: {spark_applications()} application finished, {len(spark()['workers'])} workers")
+    stack.told(f"Spark's master: {spark_applications()} applications finished (one a stage), {len(spark()['workers'])} workers")
     for name in ("refresh/hourly", "compare/weekly"):
         done(stack, name)
         stack.told(f"{name}: completed")

@@ -50,6 +50,8 @@ def test_a_run_is_seen_in_the_ui(prefect_api: None, loopback: Loopback, recipe: 
     assert total in shown["steps"]["description"] and manifest["content_hash"] in shown["steps"]["description"]
     assert (tmp_path / "flow" / "report.html").as_uri() in shown["report"]["data"]
     assert shown["stage-1-rows"]["data"] == shown["stage-2-dedup"]["data"] == 100.0
+    dedup = next(s for s in manifest["steps"] if s["op"] == "document_deduplicator")
+    assert shown["stage-2-dedup"]["description"].startswith(f"{dedup['rows_in']:,} -> {dedup['rows_out']:,} rows"), "two passes, counted once"
     assert {t["name"] for t in loopback.tasks(run)} == {"1-rows", "2-dedup", "3-select", "4-export"}
 
 
@@ -76,7 +78,7 @@ def test_a_guard_stops_a_flow_and_says_so(prefect_api: None, loopback: Loopback,
 
 @pytest.mark.parametrize(("error", "again"), [
     (LostWorkerError("gone"), True), (OSError("disk"), True), (ReadError("broken"), False), (RecipeError("no"), False), (GuardError("no"), False),
-    (ValueError("no"), False),
+    (ValueError("no"), False), (PermissionError("no"), False), (NotADirectoryError("no"), False), (TimeoutError("slow"), True),
 ])
 def test_what_is_tried_again(error: Exception, again: bool) -> None:
     state: State[None] = Failed(data=error)
@@ -88,6 +90,19 @@ def test_storage_that_hiccups_is_tried_again() -> None:
     error.__cause__ = OSError("no space")
     state: State[None] = Failed(data=error)
     assert worth_a_retry(None, None, state)
+
+
+def test_a_folder_that_may_not_be_written_to_is_not() -> None:
+    error = RecipeError("work cannot be written to")
+    error.__cause__ = PermissionError("no")
+    state: State[None] = Failed(data=error)
+    assert not worth_a_retry(None, None, state)
+
+
+def test_a_gpu_deployment_that_is_not_there_is_named(prefect_api: None, recipe: Path) -> None:
+    words = {"np": 1, "process": ["text_embedding_mapper"]}
+    with pytest.raises(TamisError, match="there is no deployment model-stage/nobody .*register it"):
+        curate(str(recipe), words, gpu="deployment", gpu_deployment="model-stage/nobody")
 
 
 def test_what_fails_while_a_run_is_stopped_is_not_tried_again() -> None:

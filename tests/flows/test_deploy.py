@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
-from loopback import Loopback
 from typer.testing import CliRunner
 
 from tamis.flows.curate import dealt
@@ -73,20 +71,3 @@ def test_a_sign_of_life_is_seen_while_it_lasts(tmp_path: Path) -> None:
     with alive(place, 3, [0, 1]):
         assert lives(place, 3, [0, 1]) and not lives(place, 3, [2, 3])
     assert not lives(place, 3, [0, 1])
-
-
-def test_another_recipe_does_not_take_a_name_that_is_in_use(prefect_api: None, loopback: Loopback, recipe: Path, tmp_path: Path) -> None:
-    name, body = "curate/mine", recipe.read_text()
-    recipe, other = tmp_path / "a.yaml", tmp_path / "b.yaml"
-    for path in (recipe, other):
-        path.write_text(body)
-    httpx.post(f"{loopback.url}/work_pools/", json={"name": "names", "type": "process"}, timeout=60)
-    loopback.tamis("deploy", str(recipe), "--name", "mine", "--pool", "names")
-    loopback.tamis("deploy", str(recipe), "--name", "mine", "--pool", "names", "--cron", "0 3 * * *")
-    kept = other.with_suffix(".prefect.yaml")
-    with pytest.raises(RecipeError, match=f"{name} is the deployment of {recipe}: give this one another --name"):
-        deploy(str(other), name="mine", pool="names")
-    assert not kept.exists()
-    there = httpx.get(f"{loopback.url}/deployments/name/{name}", timeout=60).json()
-    assert there["enforce_parameter_schema"] and there["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
-    loopback.forget(name)

@@ -2,12 +2,16 @@
 
 import json
 import re
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 from loopback import Loopback, alive, until
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from tamis.flows.deploy import deploy
+from tamis.pipeline.errors import RecipeError
 from tamis.pipeline.run import run
 
 RECIPE = """
@@ -78,10 +82,18 @@ def started(prefect: Loopback, recipe: Path) -> list[dict]:
     return [r for r in prefect.runs("curate") if r["start_time"] and r["parameters"].get("recipe_path") == str(recipe)]
 
 
+def another(recipe: Path) -> Path:
+    """The same recipe elsewhere."""
+    return Path(shutil.copy(recipe, recipe.parent / "another.yaml"))
+
+
 def test_a_schedule_runs_and_the_gpu_pool_does_the_model_stage(prefect: Loopback, recipe: Path, expected: str) -> None:
     prefect.tamis("deploy", str(recipe), "--name", "minutely", "--cron", "* * * * *", "--gpu-pool", "gpu-pool", "--gpu-jobs", "2")
+    with temporary_settings({PREFECT_API_URL: prefect.url}), pytest.raises(RecipeError, match=f"is the deployment of {recipe}: give"):
+        deploy(str(another(recipe)), name="minutely", pool="cpu-pool")
     began = time.monotonic()
     until(lambda: bool(started(prefect, recipe)), 75, "the schedule starts a run")
+    print(f"picked up within {time.monotonic() - began:.1f} s")
     assert time.monotonic() - began < 75
     night = prefect.ended(started(prefect, recipe)[0]["id"], 180)
     prefect.forget("curate/minutely")
@@ -92,6 +104,7 @@ def test_a_schedule_runs_and_the_gpu_pool_does_the_model_stage(prefect: Loopback
     assert len(jobs) == 2 and all(j["state_type"] == "COMPLETED" for j in jobs)
     assert {j["work_pool_name"] for j in jobs} == {"gpu-pool"} and night["work_pool_name"] == "cpu-pool"
     pids = {int(re.search(r"done by process (\d+)", prefect.logs(j["id"])).group(1)) for j in jobs}
+    print(f"cpu-pool: process {night['infrastructure_pid']}; gpu-pool: processes {sorted(pids)}; content {expected}")
     assert len(pids) == 2, "each job is a process of its own"
     for job in jobs:
         said = (prefect.folder / "gpu-worker.log").read_text()
