@@ -138,9 +138,10 @@ class JoinTask:
         known_ids = table.column(ID).to_numpy()
         order = np.argsort(known_ids)
         new = table.take(pa.array(order[np.searchsorted(known_ids, ids, sorter=order)]))
-        if len(new) and self.pin.base is not None and self.pin.base.told["rows"] and new.schema.field("vector").type.list_size != self.pin.base.told["dimensions"]:
-            raise OperatorError(f"pool {self.pin.folder} holds vectors of {self.pin.base.told['dimensions']} dimensions, the run's "
-                                f"rows have {new.schema.field('vector').type.list_size}: they cannot be compared")
+        held, wide = self.pin.base.told if self.pin.base else {"rows": 0}, new.schema.field("vector").type.list_size
+        if len(new) and held["rows"] and wide != held["dimensions"]:
+            raise OperatorError(f"pool {self.pin.folder} holds vectors of {held['dimensions']} dimensions, the run's rows {wide}: "
+                                "they cannot be compared")
         if pooled and self.pin.base is not None:
             old = self.pin.base.table("vectors.parquet")
             new = old if not len(new) else pa.concat_tables([old, new.cast(old.schema)]) if len(old) else new

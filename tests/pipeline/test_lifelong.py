@@ -204,7 +204,7 @@ def test_a_mistake_in_a_file_is_told_with_its_line(tmp_path: Path) -> None:
 
 def test_dimensions_that_differ_are_refused(week: tuple[Path, list[dict[str, Any]]], tmp_path: Path) -> None:
     data = day(tmp_path, "narrow", {0: 3}, 5, wide=11)
-    with pytest.raises(TamisError, match="12 dimensions, the run's rows have 11"):
+    with pytest.raises(TamisError, match="12 dimensions, the run's rows 11"):
         run(words(week[0], data, export_path=str(tmp_path / "out")))
     assert newest(week[0]).number == 3
     table = pa.table({"text": ["a longer text"], "vector": pa.array([[1.0] * 11], pa.list_(pa.float32(), 11))})
