@@ -76,7 +76,7 @@ def make(data: Path, model: Path, each: int, only: str | None) -> None:
         "hidden, middle": lambda: asked().vectors(texts, prompts, vectors="hidden", hidden_layer=15),
         "gradient": lambda: asked().vectors(texts, prompts),
         "gradient, last layer": lambda: asked(LAST).vectors(texts, prompts),
-        "zeroth_order, last layer": lambda: asked(LAST).vectors(texts, prompts, vectors="zeroth_order", probes=8),
+        "zeroth_order, last layer": lambda: asked(LAST).vectors(texts, prompts, vectors="zeroth_order", probes=48),
         "scores": scores,
     }
     OUT.mkdir(parents=True, exist_ok=True)

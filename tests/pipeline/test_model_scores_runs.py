@@ -225,3 +225,25 @@ def test_answers_that_are_no_numbers_stop_the_run(world, monkeypatch):
     monkeypatch.setattr(SampleModel, "scores", lambda self, *a: scores(self, *a) | {"el2n": np.full(8, np.inf)})
     with pytest.raises(OperatorError, match="8 of 8 numbers are not finite"):
         apply(steps, rows)
+
+
+def test_a_pool_takes_sets_in_by_the_model_s_scores_and_vectors_and_asks_about_new_rows_only(world, tmp_path):
+    def taken(day: int, where: str, workers: int) -> dict:
+        asked = words(world, tmp_path / f"{where}-{day}", np=workers) | {"pool": {"path": str(tmp_path / where), "drift": 0.3}}
+        return run(asked | {"dataset_path": str(world / "data" / f"{day}.jsonl")})
+
+    told = [taken(day, "pool", 1) for day in range(3)]
+    assert [t["rows_out"] for t in told] == [12, 12, 12] and [t["rows_in"] for t in told] == [12, 11, 11]
+    assert [t["pool"].get("rows scored again") for t in told[1:]] == [4, 4]
+    (scored,) = (tmp_path / "pool-2" / "work").glob("*-score-*/stats/*.parquet")
+    assert pq.read_table(scored).num_rows == 11, "new rows only"
+    for name in SCORES:  # the model is the same, and so are its scores
+        drift = told[2]["pool"]["drift"][name]
+        known = pq.read_table(tmp_path / "pool" / "versions" / "0003" / "numbers.parquet")
+        assert drift["rows"] == 4 and drift["before"] < 1e-3 and np.isfinite(known.column(name).to_numpy()).all()
+    before, after = (pq.read_table(tmp_path / "pool" / "versions" / v / "vectors.parquet").to_pylist() for v in ("0002", "0003"))
+    old = {r[ID]: r["vector"] for r in before}
+    stayed = [r for r in after if r[ID] in old]
+    assert stayed and all(r["vector"] == old[r[ID]] for r in stayed), "vectors of rows that were there are not made again"
+    again = [taken(day, "other", 2) for day in range(2)]
+    assert [a["content_hash"] for a in again] == [t["content_hash"] for t in told[:2]]
