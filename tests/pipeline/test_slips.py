@@ -183,9 +183,15 @@ def test_every_key_that_was_given_is_written_down(tmp_path: Path) -> None:
         "op_list_to_trace": ["text_length_filter"], "trace_num": 3, "trace_keys": ["n"], "batch_rows": 5, "spark_master": "local[1]",
         "spark_partitions": 2, "process": [{"text_length_filter": {"min_len": 1}}],
     }
-    assert set(keys.KEYS) - set(words) == {"substitutes", "custom_operator_paths"}, "a substitute is put in, and is no more to be said"
+    beside = {"substitutes", "custom_operator_paths", "pool"}
+    assert set(keys.KEYS) - set(words) == beside, "a substitute is put in, and is no more to be said; a pool is below"
     told = recipe.words(recipe.load(words))
     assert {k: told[k] for k in words if k != "process"} == {k: v for k, v in words.items() if k != "process"}
     assert recipe.words(recipe.load(told)) == told
+    for pool in (str(tmp_path / "pool"), {"path": str(tmp_path / "pool"), "begin": False, "drift": 0.1, "versions": 2, "split_width": 3.0}):
+        asked = recipe.load(words | {"pool": pool})
+        told_of_pool = recipe.words(asked)["pool"]
+        assert recipe.load(words | {"pool": told_of_pool}).pool == asked.pool is not None
+        assert told_of_pool == pool or {k: told_of_pool[k] for k in pool} == pool
     first = [s.fingerprint for s in plan.make(recipe.load(words)).stages]
     assert [s.fingerprint for s in plan.make(recipe.load(told)).stages] == first and catalog.by_name("text_length_filter")
