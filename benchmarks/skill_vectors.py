@@ -94,11 +94,11 @@ def show() -> None:
     names = [row["source"] for row in rows]
     source = np.array([SOURCES.index(name) for name in names])
     scores = np.load(OUT / "scores.npy")
-    print("| vectors | numbers | ARI, k = 6 | ARI, k = 12 | ARI of the first 4 |\n|---|---|---|---|---|")
+    print("| vectors | numbers | ARI, k = 6 | ARI, k = 12 | k = 6, of the first 8 |\n|---|---|---|---|---|")
     for file in sorted(OUT.glob("*.npy")):
         if file.stem != "scores":
             vectors = unit(np.load(file))
-            fewer = agreement(unit(np.load(file)[:, :4]), source, 6) if file.stem.startswith("zeroth") else ""
+            fewer = agreement(unit(np.load(file)[:, :8]), source, 6) if file.stem.startswith("zeroth") else ""
             told = [agreement(vectors, source, k) for k in (6, 12)]
             print(f"| {file.stem} | {vectors.shape[1]} | {' | '.join(told)} | {fewer} |")
     print("\n| source | " + " | ".join(SCORES) + " |\n|---" + "|---" * len(SCORES) + "|")
