@@ -100,7 +100,7 @@ def make(recipe: Recipe) -> Plan:
     _check_indexes(recipe)
     stages = tuple(_stages(recipe, sources, pins, schema))
     notes = [f"{_where(recipe, s)}: {p.note}" for s in recipe.process for p in pins[s.number] if p.note]
-    splits = tuple(corpus.cut(sources))
+    splits = tuple(corpus.cut(sources, least=1 if recipe.pool else 0))  # a pool's rows join those of the first part
     if wrong := [f"{recipe.name}: {p}" for p in validators.check(recipe.validators, splits, recipe.text_keys)]:
         raise RecipeError("\n".join(wrong))
     return Plan(replace(recipe, notes=(*recipe.notes, *notes)), sources, splits, schema, stages)

@@ -39,8 +39,11 @@ class Split:
     modified: int = field(default=0, compare=False, repr=False)
 
 
-def cut(sources: Sequence[Source]) -> list[Split]:
-    """The splits, in the order of the sources: about a 64th of the corpus each, from 1 MiB to 32 MiB where files allow."""
+def cut(sources: Sequence[Source], *, least: int = 0) -> list[Split]:
+    """The splits, in the order of the sources: about a 64th of the corpus each, from 1 MiB to 32 MiB where files allow.
+
+    `least` 1: where no file has rows there is one split nevertheless, of none.
+    """
     target = min(LARGEST, max(SMALLEST, sum(s.bytes for s in sources) // WANTED))
     splits: list[Split] = []
     texts: list[Source] = []
@@ -57,7 +60,12 @@ def cut(sources: Sequence[Source]) -> list[Split]:
         for start, stop in _ranges(source, format, target):
             splits.append(Split(len(splits), source.url, source.source, format, start, stop, source.bytes, source.codec,
                                 modified=source.modified))
-    return [*splits, _together(len(splits), texts)] if texts else splits
+    if texts:
+        return [*splits, _together(len(splits), texts)]
+    if len(splits) < least and sources:
+        first = sources[0]
+        return [Split(0, first.url, first.source, layout_of(first), 0, 0, first.bytes, first.codec, modified=first.modified)]
+    return splits
 
 
 def _together(index: int, texts: list[Source]) -> Split:

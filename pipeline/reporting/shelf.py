@@ -47,7 +47,8 @@ class Shelf:
             return
         where: dict[int, str] = {}
         quoted: dict[int, str] = {}
-        for path in parts(writers[0], "stats"):
+        files = [*parts(folders[0], "stats"), *(p for f in writers if f.path.match("*-pool-*") for p in parts(f, "rows"))]
+        for path in files:  # all that were read, and those that a pool brought
             keys = pq.read_table(path, columns=[ID, SOURCE, POSITION])
             here = keys.filter(pc.is_in(keys.column(ID), wanted))
             if len(here):
@@ -73,7 +74,7 @@ def _quotes(
     """Beginnings of the wanted rows of one part: from the ledger of whichever stage they left at, else from the rows."""
     found: dict[int, str] = {}
     for folder in folders:
-        file = folder.path / "ledger" / part.name
+        file = folder.file("ledger", part_number(part))
         if file.exists():
             lines = pq.read_table(file, columns=[ID, "excerpt"], filters=pc.field(ID).isin(wanted))
             found |= {r[ID]: r["excerpt"] or "" for r in lines.to_pylist()}
