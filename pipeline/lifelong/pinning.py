@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from .. import resources
+from .. import corpus, resources
 from ..errors import StaleError, did_you_mean
 from ..formats.places import shown
 from ..index import pinning as index_pinning
@@ -132,6 +132,8 @@ def pin(
             raise StaleError(f"{folder}: a first version is there, and no current.json: write {store.pointer(1)} there, or remove "
                              "the folder")
         base = newest if mine is None else store.version(folder, mine["version"] - 1)
+        if mine is not None and base is not None and base.state != mine["before"]:
+            base = None  # made since, by one who went back to an older version: not the one that this run saw
     except StaleError as e:
         raise ValueError(str(e)) from e
     if mine is None:
@@ -176,6 +178,7 @@ def _fits(
     kind = schema.field(column).type if column in schema.names else None
     if kind is not None and told["rows"] and pa.types.is_fixed_size_list(kind) and kind.list_size != told["dimensions"]:
         raise ValueError(f"pool {name!r} holds vectors of {told['dimensions']} dimensions, column {column!r} has {kind.list_size}")
+    corpus.unify([newest.columns(), schema], [f"pool {name!r}", "the data"])
     for number, made in numbers.items():
         held = told["numbers"].get(number)
         if number not in told["numbers"]:

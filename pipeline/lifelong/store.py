@@ -67,6 +67,13 @@ class Version:
             raise StaleError(f"{path} is not what was written: {_WAY_OUT}")
         return pq.read_table(pa.BufferReader(data), columns=columns)
 
+    def columns(self) -> pa.Schema:
+        """The columns of its rows. Raises StaleError where the file cannot be read."""
+        try:
+            return pq.read_schema(self.folder / "rows.parquet")
+        except (OSError, pa.ArrowException) as e:
+            raise StaleError(f"{self.folder / 'rows.parquet'} is not what was written: {_WAY_OUT}") from e
+
 
 _WAY_OUT = "put the folder back from a copy, or go on from an older version by naming that in current.json"
 
@@ -78,8 +85,10 @@ def current(pool: Path) -> Version | None:
         if any(_VERSION.fullmatch(p.name) and p.name != "0001" for p in (pool / "versions").glob("*")):
             raise StaleError(f"{pool}: current.json is gone; write {pointer('N')} there, N the newest folder below versions/")
         return None
-    if told.get("format") != FORMAT or not isinstance(told.get("version"), int):
+    if told.get("format") != FORMAT:
         raise StaleError(f"{pool / 'current.json'} is of format {told.get('format')}, this tamis knows {FORMAT}")
+    if type(told.get("version")) is not int:  # true is an int to Python
+        raise StaleError(f"{pool / 'current.json'} is damaged: {_WAY_OUT}")
     found = version(pool, told["version"])
     if found is None:
         raise StaleError(f"{pool / 'current.json'} names version {told['version']}, which is gone: {_WAY_OUT}")
@@ -110,6 +119,8 @@ def _json(path: Path) -> dict[str, Any] | None:
         return read_json(path)
     except StaleError as e:
         raise StaleError(f"{path} is damaged: {_WAY_OUT}") from e
+    except OSError as e:
+        raise StaleError(f"{path} cannot be read ({e.strerror}): {_WAY_OUT}") from e
 
 
 def home(pool: Path, number: int) -> Path:

@@ -34,14 +34,17 @@ def tell(pool: Path, row: str, key: str = "id") -> str:
     """The story of a row that is, or was, in a pool, in plain lines.
 
     `row`: its value in the column `key` (of rows that are there), SOURCE:POSITION, or its `__id__`. Raises TamisError where no
-    version that is kept knows it.
+    version that is kept knows it, or several rows have that value.
     """
     newest = store.current(pool)
     assert newest is not None  # `is_pool` has seen it
+    row = row.encode("utf-8", "backslashreplace").decode()  # of a terminal, any bytes
     wanted, rows = _ids(row), newest.table("rows.parquet")
-    if key in rows.schema.names and not pa.types.is_nested(rows.schema.field(key).type):
-        wanted += rows.filter(pc.equal(pc.cast(rows.column(key), pa.string()), row)).column(ID).to_pylist()
-    found = rows.filter(pc.is_in(rows.column(ID), pa.array(wanted, pa.int64()))).to_pylist()
+    found = rows.filter(pc.is_in(rows.column(ID), pa.array(wanted, pa.int64()))).to_pylist() or _keyed(rows, row, key)
+    if len(found) > 1:
+        places = ", ".join(f"{r[SOURCE]}:{r[POSITION]}" for r in found[:5])
+        raise TamisError(f"{pool}: {len(found)} rows have {row!r} as their {key!r}: name one by its place, {places}"
+                         f"{' ...' if len(found) > 5 else ''}")
     if found:
         return _stays(newest, found[0])
     for version in _older(pool, newest):
@@ -55,10 +58,17 @@ def tell(pool: Path, row: str, key: str = "id") -> str:
                      "the run: tamis why RUN ROW")
 
 
+def _keyed(rows: pa.Table, row: str, key: str) -> list[dict[str, Any]]:
+    """The rows whose `key` is `row`."""
+    if key not in rows.schema.names or pa.types.is_nested(rows.schema.field(key).type):
+        return []
+    return rows.filter(pc.equal(pc.cast(rows.column(key), pa.string()), row)).to_pylist()  # type: ignore[no-any-return]
+
+
 def _ids(row: str) -> list[int]:
     found: list[int] = []
     source, colon, position = row.rpartition(":")
-    if colon and position.isdecimal() and int(position) < 1 << 63:
+    if colon and position.isdecimal() and len(position) < 20 and int(position) < 1 << 63:
         found.append(int(row_ids(source, np.array([int(position)]))[0]))
     for base in (10, 16):
         try:

@@ -40,6 +40,7 @@ def find(run: Finished, row: str, key: str) -> Found:
     Raises TamisError where it means none (with what is near) or several (with all of them).
     Cost: by id or place, one pass over ledger and kept; by the user's column, one over the input.
     """
+    row = row.encode("utf-8", "backslashreplace").decode()  # of a terminal, any bytes
     placed = _by_place(run, row)
     if placed is not None:
         return placed
