@@ -159,7 +159,11 @@ class InfluenceModel:
         return found
 
     def batches(self, documents: Sequence[Document]) -> Iterator[Batch]:
-        """The documents in windows, side by side."""
+        """The documents in windows, side by side. Raises ValueError where the tokenizer is of another model."""
+        rows = int(self._model.get_input_embeddings().weight.shape[0])
+        most = max((int(d.tokens.max()) for d in documents if len(d.tokens)), default=-1)
+        if most >= rows:
+            raise ValueError(f"the tokenizer gives token {most}, the model knows {rows:,}: the two are not of one model")
         found = windows(documents, self.context, self.settings.overlap)
         return batches(found, self.settings.batch_tokens, self.device, self.context)
 
@@ -194,17 +198,22 @@ def _device(asked: str) -> str:
 def _loaded(path: Path, precision: str, device: str) -> tuple[Any, Any]:
     """The model, in evaluation, and its tokenizer. Raises ValueError."""
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    kind: dict[str, Any] = {"dtype": getattr(torch, precision), "use_safetensors": True, "output_loading_info": True}
     try:
         words = AutoTokenizer.from_pretrained(str(path), **local)
-        model = AutoModelForCausalLM.from_pretrained(str(path), dtype=getattr(torch, precision), use_safetensors=True, **local)
+        model, told = AutoModelForCausalLM.from_pretrained(str(path), **kind, **local)
         model = model.eval().to(device)
-    except (OSError, KeyError, RuntimeError, ValueError, AssertionError) as e:  # the last: a device that is not there
+    except (OSError, KeyError, RuntimeError, ValueError, AssertionError, SafetensorError) as e:  # AssertionError: no such device
         raise ValueError(f"{path} holds no causal model that can be loaded: {str(e).splitlines()[0]}") from e
+    if missing := sorted(told["missing_keys"]):
+        raise ValueError(f"{path} holds no whole causal model: {len(missing)} of its weights are not there ({missing[0]}) and "
+                         "would be drawn at random")
     if not words.is_fast:
         raise ValueError(f"{path} has no fast tokenizer (tokenizer.json), which alone tells where a token begins")
     return model, words

@@ -207,3 +207,36 @@ def test_a_folder_without_a_model_is_told(tmp_path, folder):
         InfluenceModel(tmp_path, SETTINGS)
     with pytest.raises(ValueError, match="'nothing' is found in the name of no linear layer"):
         InfluenceModel(folder, replace(SETTINGS, layers="nothing"))
+
+
+def test_weights_that_are_broken_or_not_there_are_told_and_never_drawn_at_random(tmp_path, folder):
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    other = shutil.copytree(folder, tmp_path / "other")
+    whole, file = (other / "model.safetensors").read_bytes(), other / "model.safetensors"
+    for broken in (whole[:-100], b"\xff" * 50, b""):
+        file.write_bytes(broken)
+        with pytest.raises(ValueError, match="holds no causal model that can be loaded"):
+            InfluenceModel(other, SETTINGS)
+    file.write_bytes(whole)
+    weights = load_file(file)
+    for name in ("lm_head.weight", "model.layers.1.mlp.down_proj.weight"):
+        save_file({k: v for k, v in weights.items() if k != name}, file, metadata={"format": "pt"})
+        with pytest.raises(ValueError, match=rf"1 of its weights are not there \({name}\)"):
+            InfluenceModel(other, SETTINGS)
+
+
+def test_a_tokenizer_of_another_model_is_told(tmp_path, folder):
+    import json
+    import shutil
+
+    other = shutil.copytree(folder, tmp_path / "other")
+    words = json.loads((other / "tokenizer.json").read_text())
+    words["model"]["vocab"] = {k: v + 290 if v > 9 else v for k, v in words["model"]["vocab"].items()}
+    (other / "tokenizer.json").write_text(json.dumps(words))
+    strange = InfluenceModel(other, SETTINGS)
+    with pytest.raises(ValueError, match="the tokenizer gives token .*, the model knows 300: the two are not of one model"):
+        list(strange.batches(strange.documents([(COOKING[0], 0)])))
+    assert list(strange.batches(strange.documents([("", 0)]))) == []
