@@ -117,7 +117,8 @@ def _rows_only(asked: Recipe) -> tuple[Recipe, list[tuple[str, str]]]:
     passed = [(s.name, "it works on the corpus as a whole") for s in asked.process if s.kind not in ("filter", "mapper")]
     passed += [(s.name, "it cuts rows into several") for s in asked.process if getattr(s.op, "many", False)]
     stays = (s for s in asked.process if s.kind in ("filter", "mapper") and not getattr(s.op, "many", False))
-    return replace(asked, process=tuple(stays)), passed
+    passed += [("pool", "nothing is taken in, nor do its rows join")] if asked.pool else []
+    return replace(asked, process=tuple(stays), pool=None), passed
 
 
 def _everything(data: str, text_key: str) -> tuple[Recipe, list[tuple[str, str]]]:

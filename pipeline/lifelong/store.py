@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from ..errors import RecipeError, StaleError
+from ..errors import RecipeError, StaleError, TamisError
 from ..workspace import read_json, write_json
 
 FORMAT = 1
@@ -142,9 +142,13 @@ def write(pool: Path, number: int, tables: dict[str, Callable[[Path], Any]], tol
     target = home(pool, number)
     half = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
     half.mkdir(parents=True)
-    for name, fill in tables.items():
-        fill(half / name)
-    files = {name: _measured(half / name) for name in tables}
+    try:
+        for name, fill in tables.items():
+            fill(half / name)
+        files = {name: _measured(half / name) for name in tables}
+    except OSError as e:
+        shutil.rmtree(half, ignore_errors=True)  # of a disk that is full
+        raise TamisError(f"pool {pool} is as it was, its next version cannot be written: {e}. Run again to go on from there") from e
     whole = told | {"format": FORMAT, "version": number, "files": files}
     whole["state"] = state_of(whole)
     write_json(half / "manifest.json", whole)

@@ -11,7 +11,7 @@ import pytest
 from lifelong_days import day, files_of, newest, words
 from static_model import make
 
-from tamis.pipeline import plan, recipe, verify
+from tamis.pipeline import analyze, plan, recipe, verify
 from tamis.pipeline.errors import RecipeError, StaleError, TamisError
 from tamis.pipeline.lifelong import store, story
 from tamis.pipeline.run import run
@@ -105,3 +105,26 @@ def test_an_id_that_several_rows_have_is_told_with_their_places(tmp_path: Path) 
     for row in ("a:" + "9" * 5000, "9" * 5000, "\ud800"):
         with pytest.raises(TamisError, match="no row"):
             story.tell(tmp_path / "pool", row)
+
+
+def test_a_disk_that_fills_up_while_a_version_is_written_leaves_the_pool_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = words(tmp_path, day(tmp_path, "monday", {0: 20}, 1))
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "_measured", full)
+        with pytest.raises(TamisError, match=r"pool .*pool is as it was, its next version cannot be written: .*No space left"):
+            run(asked)
+    assert files_of(tmp_path / "pool") == {}, "what was half-written gives its room back"
+    assert run(asked)["pool"]["version"] == 1
+
+
+def test_a_recipe_with_a_pool_can_be_analyzed_and_nothing_is_taken_in(tmp_path: Path) -> None:
+    asked = words(tmp_path, day(tmp_path, "monday", {0: 20}, 1))
+    (tmp_path / "recipe.yaml").write_text(json.dumps(asked))
+    found = analyze.analyze(tmp_path / "recipe.yaml", tmp_path / "numbers")
+    assert found.rows == 20 and [n.op for n in found.numbers] == ["text_length_filter"]
+    assert [name for name, _ in found.skipped] == ["text_embedding_mapper", "cluster_pruning_selector", "pool"]
+    assert not (tmp_path / "pool").exists()
