@@ -20,6 +20,7 @@ from .batch import META, NUMBERS, nothing
 from .columns import type_at
 from .corpus import Source, Split
 from .errors import RecipeError, did_you_mean
+from .formats.schemas import kind as kind_of
 from .index import pinning
 from .index.pinning import IndexPin
 from .ledger import KEY_COLUMNS
@@ -237,9 +238,15 @@ def _missing_columns(step: Step, schema: pa.Schema) -> Iterator[str]:
         yield f"cluster_key: no column or field {group!r} in the data.{did_you_mean(group, names)} It has: {', '.join(names)}."
     if type_at(schema, step.text_key) is None:
         yield f"no column {step.text_key!r} in the data.{did_you_mean(step.text_key, names)} It has: {', '.join(names)}."
-    for prompt in step.settings.get("prompt_keys", ()):
-        if type_at(schema, prompt) is None:
+    prompts = step.settings.get("prompt_keys", ())
+    for prompt in dict.fromkeys(prompts):
+        type = type_at(schema, prompt)
+        if type is None:
             yield f"prompt_keys: no column {prompt!r} in the data.{did_you_mean(prompt, names)} It has: {', '.join(names)}."
+        elif not (pa.types.is_string(type) or pa.types.is_null(type)):
+            yield f"prompt_keys: column {prompt!r} is {kind_of(type)}, not text"
+        if prompts.count(prompt) > 1:
+            yield f"prompt_keys: {prompt!r} is named twice"
     given = step.extra.get("vector_key")
     if given and (wrong := given_vectors.problem(schema.field(given).type if given in names else None, given)):
         yield wrong

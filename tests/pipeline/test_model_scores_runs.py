@@ -33,8 +33,8 @@ def world(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("scores")
     make(folder / "model", "llama", steps=60)
     (folder / "data").mkdir()
-    rows = [{"q": q, "hint": hint, "text": t} for q, hint, texts in (("how do I cook", None, COOKING), ("what happened at sea", "the wind", SAILING))
-            for t in texts for q in (q, q + " then")] + [{"q": "why", "hint": None, "text": ""}] * 2
+    rows = [{"q": q, "hint": hint, "text": t, "n": 1, "parts": ["a"]} for q, hint, texts in (("how do I cook", None, COOKING), ("what happened at sea", "the wind", SAILING))
+            for t in texts for q in (q, q + " then")] + [{"q": "why", "hint": None, "text": "", "n": 2, "parts": []}] * 2
     for i in range(3):
         (folder / "data" / f"{i}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows[i::3]))
     return folder
@@ -193,6 +193,9 @@ MISTAKES = [
     ("difficulty_scorer", {"scores": ["pll"]}, r"scores must be a list, each one of ppl, el2n"),
     ("difficulty_scorer", {"scores": ["ppl"]}, r"score_keys 'el2n' is neither a numeric column nor an earlier step's number"),
     ("difficulty_scorer", {"prompt_keys": ["quest"]}, r"prompt_keys: no column 'quest' in the data"),
+    ("difficulty_scorer", {"prompt_keys": ["q", "hint", "q"]}, r"prompt_keys: 'q' is named twice"),
+    ("difficulty_scorer", {"prompt_keys": ["q", "n"]}, r"prompt_keys: column 'n' is a number, not text"),
+    ("model_vector_mapper", {"prompt_keys": ["parts"]}, r"prompt_keys: column 'parts' is a list, not text"),
     ("difficulty_scorer", {"model": "nowhere/at/all"}, "model 'nowhere/at/all' is not on this machine"),
     ("difficulty_scorer", {"factors": "somewhere"}, "unknown setting 'factors'"),
     ("model_vector_mapper", {"dimension": 1000}, "dimension must be the square of a whole number"),
