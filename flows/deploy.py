@@ -11,6 +11,7 @@ from prefect import get_client
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import ObjectNotFound
 from prefect.server.schemas.schedules import CronSchedule as Scheduled
+from prefect.settings import PREFECT_API_URL
 
 from ..pipeline import plan, recipe
 from ..pipeline.errors import RecipeError, TamisError
@@ -53,6 +54,11 @@ def deploy(
     for number, what in ((gpu_jobs, "gpu_jobs"), (gpu_limit, "gpu_limit")):
         if number is not None and number < 1:
             raise RecipeError(f"{what} must be at least 1, it is {number}")
+    if gpu_jobs > 1 and not gpu_pool:
+        raise RecipeError(f"gpu_jobs is {gpu_jobs}, but no stage is handed on: name the pool that does such jobs (gpu_pool)")
+    if register and not PREFECT_API_URL.value():
+        raise RecipeError("no Prefect server is named. `prefect server start` runs one, PREFECT_API_URL=http://127.0.0.1:4200/api "
+                          "in the environment names it. To write the file only: --no-register")
     if register:
         _not_anothers(f"curate/{name}", path)
     target = Path(os.path.realpath(file or path.with_suffix(".prefect.yaml")))

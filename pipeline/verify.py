@@ -151,7 +151,9 @@ def _relatives(books: _Books) -> Iterator[Finding]:
         stays |= (ids[at] == wanted) & (left_at[at] > steps)
     wrong = [f"row {r} left for row {k}, which is neither kept nor left later"
              for r, k in zip(lines.column(ID).to_numpy()[~stays].tolist(), wanted[~stays].tolist(), strict=True)]
-    yield _verdict(wrong, f"Each of the {len(lines):,} duplicates left for a row that was still there.")
+    duplicates = int(pc.sum(pc.equal(lines.column("reason"), "duplicate")).as_py() or 0)
+    others = f", and {len(lines) - duplicates:,} more lines name such a row" if len(lines) > duplicates else ""
+    yield _verdict(wrong, f"Each of the {duplicates:,} duplicates left for a row that was still there{others}.")
 
 
 def _numbering(run: Finished, books: _Books) -> Iterator[Finding]:

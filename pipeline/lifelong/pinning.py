@@ -172,7 +172,8 @@ def _fits(
 ) -> None:
     told, name = newest.told, asked.path
     if told["embedding"] != embedding:
-        raise ValueError(f"pool {name!r} holds vectors of {_said(told['embedding'])}, this recipe has them by {_said(embedding)}; "
+        held, here = _apart(told["embedding"], embedding)
+        raise ValueError(f"pool {name!r} holds vectors of {held}, this recipe has them by {here}; "
                          "they cannot be compared. Use the same, or begin another pool")
     column = embedding.get("column")
     kind = schema.field(column).type if column in schema.names else None
@@ -200,6 +201,16 @@ def _said(made: Mapping[str, Any]) -> str:
         return f"column {made['column']!r}"
     models = " ".join(str(m.get("name") or m.get("sha256", ""))[:16] for m in made["models"])
     return f"{made['op']} (version {made['version']}{', model ' + models if models else ''})"
+
+
+def _apart(held: Mapping[str, Any], here: Mapping[str, Any]) -> tuple[str, str]:
+    """Two ways of making something in words that differ: where the step and its model are the same, by their settings."""
+    if _said(held) != _said(here):
+        return _said(held), _said(here)
+    flat = [{**made, **made.get("settings", {})} for made in (held, here)]
+    names = sorted(k for k in {*flat[0], *flat[1]} - {"settings"} if flat[0].get(k) != flat[1].get(k))
+    first, second = (", ".join(f"{name}: {made.get(name)}" for name in names) for made in flat)
+    return f"{_said(held)} with {first}", f"{_said(here)} with {second}"
 
 
 def _not_twice(takes: Sequence[Mapping[str, Any]], name: str, inputs: tuple[tuple[str, str], ...]) -> None:

@@ -112,7 +112,8 @@ def _left(version: Version, line: dict[str, Any]) -> str:
     why = REASONS.get(line["reason"], line["reason"])
     alike = "" if line["value"] is None else f", similarity {line['value']:.3f}"
     bound = f" ({line['bound']})" if line["bound"] else ""
-    other = "" if line["kept_id"] is None else f" {_named(version, line['kept_id'])}"
+    joined = " of" if line["reason"] == "duplicate" else ", most like"
+    other = "" if line["kept_id"] is None else f"{joined} {_named(version, line['kept_id'])}"
     note = f"; {line['note']}" if line["note"] else ""
     left = f"It left with version {version.number:04d}, at step {line['step']} ({line['op']}): {why}{other}{alike}{bound}{note}."
     return "\n".join([_head(line, line["excerpt"] or ""), _came(version, line[SINCE]), left])

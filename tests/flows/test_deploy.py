@@ -45,10 +45,19 @@ def test_a_gpu_pool_adds_a_deployment_that_the_flow_is_told_of(recipe: Path) -> 
 @pytest.mark.parametrize(("words", "told"), [
     ({"cron": "at three"}, "cron 'at three'"), ({"cron": "0 3 * * *", "timezone": "Mars/Base"}, "Invalid timezone"), ({"gpu_jobs": 0}, "gpu_jobs must be"),
     ({"gpu_limit": 0}, "gpu_limit must be"), ({"cron": "0 0 31 2 *"}, "failed to find next date"), ({"cron": "* * * * * *"}, "has 6 fields"),
+    ({"gpu_jobs": 4}, "gpu_jobs is 4, but no stage is handed on"),
 ])
 def test_what_makes_no_sense_is_refused_and_nothing_is_written(recipe: Path, words: dict, told: str) -> None:
     with pytest.raises(RecipeError, match=told):
         deploy(str(recipe), name="n", pool="p", register=False, **words)
+    assert not recipe.with_suffix(".prefect.yaml").exists()
+
+
+def test_without_a_server_nothing_is_registered_and_none_is_started(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setattr("tamis.flows.deploy.PREFECT_API_URL", type("Unset", (), {"value": staticmethod(lambda: None)}))
+    with pytest.raises(RecipeError, match="no Prefect server is named.*--no-register"):
+        deploy(str(recipe), name="n", pool="p")
     assert not recipe.with_suffix(".prefect.yaml").exists()
 
 

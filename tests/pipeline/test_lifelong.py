@@ -20,6 +20,7 @@ from tamis.pipeline import compare, plan, pool, recipe, verify, why
 from tamis.pipeline.cli import app
 from tamis.pipeline.errors import RecipeError, StaleError, TamisError
 from tamis.pipeline.lifelong import store
+from tamis.pipeline.lifelong.pinning import _apart
 from tamis.pipeline.run import run
 
 
@@ -46,6 +47,26 @@ def test_each_run_takes_its_rows_in_and_the_cap_holds_to_the_row(week: tuple[Pat
     assert {r["topic"] for r in newest(folder).table("rows.parquet").to_pylist()} == {0, 1, 2, 3, 4}, "five rows of topic 4 are kept"
     for i in (1, 2, 3):
         assert [f for f in verify.check(folder / f"out-{i}") if f.level != "ok"] == []
+
+
+def test_verify_counts_duplicates_apart_from_rows_that_were_not_chosen(tmp_path: Path) -> None:
+    draw = np.random.default_rng(4)
+    rows = [{"text": f"row {i}", "vector": draw.normal(size=8).tolist()} for i in range(30)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(r) + "\n" for r in [*rows, {**rows[0], "text": "row 0 once more"}]))
+    run({"dataset_path": str(tmp_path / "rows.jsonl"), "export_path": str(tmp_path / "out"), "process": [
+        {"text_embedding_mapper": {"vector_key": "vector"}}, {"cluster_pruning_selector": {"select_num": 20, "k": 2}}]})
+    named = [line["reason"] for line in pq.read_table(tmp_path / "out" / "ledger").to_pylist() if line["kept_id"] is not None]
+    assert named.count("duplicate") == 1 and set(named) == {"duplicate", "not_selected"}
+    (said,) = (f.text for f in verify.check(tmp_path / "out") if "duplicates left" in f.text)
+    assert said == f"Each of the 1 duplicates left for a row that was still there, and {len(named) - 1} more lines name such a row."
+
+
+def test_of_vectors_made_by_other_settings_of_one_model_the_settings_are_told() -> None:
+    one = {"op": "text_embedding_mapper", "version": 1, "models": [{"sha256": "ab" * 32}], "settings": {"max_tokens": 64, "long": "truncate"}}
+    other = one | {"settings": {"max_tokens": 128, "long": "truncate"}, "text_key": "output"}
+    held, here = _apart(one, other)
+    assert held.endswith("with max_tokens: 64, text_key: None") and here.endswith("with max_tokens: 128, text_key: output")
+    assert _apart(one, {"column": "v"}) == ("text_embedding_mapper (version 1, model abababababababab)", "column 'v'")
 
 
 def test_vectors_and_columns_of_the_pool_are_what_came(week: tuple[Path, list[dict[str, Any]]]) -> None:
@@ -277,6 +298,7 @@ import json, os, signal, sys
 import faiss
 from pathlib import Path
 from tamis.pipeline.lifelong import store
+from tamis.pipeline.lifelong.pinning import _apart
 from tamis.pipeline.run import run
 count = [0, 0]
 def counted(function):
