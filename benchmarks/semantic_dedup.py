@@ -103,6 +103,8 @@ def planted() -> None:
         "eps 0.1, linked better": lambda: semantic_dedup(free, n, seed=0, eps=0.1, linked="better"),
         "semantic, half": lambda: semantic_dedup(free, half, seed=0, eps=None),
         "cluster pruning, half": lambda: cluster_pruning(free, half, seed=0),
+        "the same, k = 480": lambda: cluster_pruning(free, half, seed=0, k=480),
+        "the same, beta = 1": lambda: cluster_pruning(free, half, seed=0, beta=1.0),
         "random, half": lambda: random_rows(free, half, seed=0),
     }
     print(f"{n:,} rows, {len(copies):,} of them planted; own rows of each source: "
