@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ..operators import catalog as operators
 from ..operators.base import Operator, Range, Unit
 from ..selectors import catalog as selectors
-from ..selectors.base import Selector
+from ..selectors.base import Pool, Selector
 from . import custom, data_juicer
 from .errors import did_you_mean
 from .formats.places import shown_all
@@ -245,7 +246,7 @@ def _stats(op: Operator, settings: Mapping[str, Any]) -> tuple[str, ...]:
 def _impossible(step: Step) -> list[str]:
     """What no data could satisfy, or what contradicts itself."""
     if isinstance(step.op, Selector):
-        return _budget_problems(step.extra)
+        return _budget_problems(step.extra) or _refused(step.op, step.settings)
     if step.kind == "deduplicator" and step.extra["keep"] == "best" and not step.extra["score_key"]:
         return ["keep: best needs score_key: the column or stat whose largest value stays"]
     if step.kind == "deduplicator" and step.extra["keep"] == "oldest" and not step.extra["score_key"]:
@@ -256,6 +257,23 @@ def _impossible(step: Step) -> list[str]:
     if low is not None and high is not None and low > high:
         return [f"min_{unit.suffix} {low:g} is larger than max_{unit.suffix} {high:g}: no row could stay"]
     return _outside(low, high, unit)
+
+
+def _refused(op: Selector, settings: Mapping[str, Any]) -> list[str]:
+    """What a selector says against its settings where there is nothing to choose from; one that needs a model is not tried."""
+    k = settings.get("k")
+    if isinstance(k, int) and k < 1:
+        return [f"k must be 1 or more clusters, it is {k}"]
+    if op.resources or "paths" in settings:
+        return []
+    none, words = np.empty(0), np.empty(0, object)
+    scores = dict.fromkeys(settings.get("score_keys") or (), none)
+    nothing = Pool(none.astype(np.int64), np.empty((0, 2), np.float32), none, None, words, words, scores)
+    try:
+        op.function(nothing, 1.0, seed=0, **settings)
+    except ValueError as e:
+        return [str(e)]
+    return []
 
 
 def _outside(low: float | None, high: float | None, unit: Unit) -> list[str]:

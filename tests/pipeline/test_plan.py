@@ -222,3 +222,19 @@ def test_tokens_that_nobody_has_counted_are_no_number() -> None:
         for how, told in (({}, "select_tokens needs cost_key"), ({"cost_key": "num_embedding_tokens"}, "neither a numeric column nor")):
             with pytest.raises(RecipeError, match=told):
                 apply([*steps, {"random_selector": {"select_tokens": 5, **how}}], rows)
+
+
+@pytest.mark.parametrize(("step", "told"), [
+    ({"semantic_deduplicator": {"eps": 5}}, "eps"), ({"semantic_deduplicator": {"eps": -1}}, "eps"),
+    ({"cluster_pruning_selector": {"select_num": 3, "k": 0}}, "k must be 1 or more clusters, it is 0"),
+    ({"kmeans_diversity_selector": {"select_num": 3, "k": -4}}, "k must be 1 or more clusters, it is -4"),
+    ({"kmeans_diversity_selector": {"select_num": 3, "beta": -3}}, "beta"),
+])
+def test_what_a_selector_refuses_is_told_before_data_is_read(home, step, told):
+    asked = {"dataset_path": "data", "export_path": "out", "process": ["text_embedding_mapper", step]}
+    (name, settings), = step.items()
+    with pytest.raises(RecipeError, match=told) as e:
+        plan.make(recipe.load(asked))
+    assert f"step 2 ({name})" in str(e.value)
+    settings = {k: v for k, v in settings.items() if k == "select_num"}
+    assert plan.make(recipe.load(asked | {"process": ["text_embedding_mapper", {name: settings}]})).stages
