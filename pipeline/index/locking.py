@@ -1,14 +1,12 @@
 """Who may write and who is reading: two locks of the operating system, which let go when their holder dies, however it dies."""
 
 import fcntl
-import os
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import RecipeError, StaleError
+from ..alone import only_writer
 from . import layout
 
 
@@ -18,26 +16,9 @@ def writing(index: Path) -> Iterator[None]:
 
     Raises StaleError naming the process that writes now, RecipeError where the folder cannot be written to.
     """
-    try:
-        index.mkdir(parents=True, exist_ok=True)
-        file = (index / ".lock").open("a+")
-    except OSError as e:
-        raise RecipeError(f"index {index} cannot be written to ({e.strerror})") from e
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as e:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise StaleError(f"index {index} is being written to by {holder}; wait until it is done") from e
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
-        try:
-            sweep(index)
-            yield
-        finally:
-            file.truncate(0)
+    with only_writer(index, "index"):
+        sweep(index)
+        yield
 
 
 @contextmanager

@@ -14,18 +14,18 @@ One rename moves a table, so it lies either where it was or here, whole.
 """
 
 import errno
-import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
+from ..alone import only_writer
 from ..errors import StaleError
 from ..workspace import read_json, write_json
 
@@ -154,16 +154,9 @@ def needed_parents(trash: Path) -> set[str]:
     return {str(recipe["parent"]["name"]) for recipe in waiting if recipe}
 
 
-@contextmanager
-def locked(trash: Path) -> Iterator[None]:
+def locked(trash: Path) -> AbstractContextManager[None]:
     """Hold the trash. Raises StaleError while another apply or restore does."""
-    trash.mkdir(exist_ok=True)
-    with (trash / ".lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as e:
-            raise StaleError(f"another run is moving tables of this lake ({trash}); wait for it") from e
-        yield
+    return only_writer(trash, "lake trash")
 
 
 def note(trash: Path, what: str, table: str, entry: Entry) -> None:

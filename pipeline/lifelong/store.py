@@ -12,12 +12,10 @@
         left.parquet                ledger lines of the rows that were in the version before and left, with `since`
 """
 
-import fcntl
 import json
 import os
 import re
 import shutil
-import socket
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +27,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from ..errors import RecipeError, StaleError, TamisError
+from ..alone import only_writer
+from ..errors import StaleError, TamisError
 from ..workspace import read_json, write_json
 
 FORMAT = 1
@@ -191,27 +190,10 @@ def writing(pool: Path) -> Iterator[None]:
 
     Raises StaleError naming the process that holds it, RecipeError where the folder cannot be written to.
     """
-    try:
-        pool.mkdir(parents=True, exist_ok=True)
-        file = (pool / ".lock").open("a+")
-    except OSError as e:
-        raise RecipeError(f"pool {pool} cannot be written to ({e.strerror})") from e
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as e:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise StaleError(f"{holder} is taking rows into pool {pool}; wait until it is done, then run again") from e
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
-        try:
-            for path in (pool / "versions").glob(".*.tmp"):
-                if _HALF.fullmatch(path.name):
-                    shutil.rmtree(path)
-            for path in pool.glob(".current.json.*.tmp"):
-                path.unlink()
-            yield
-        finally:
-            file.truncate(0)
+    with only_writer(pool, "pool"):
+        for path in (pool / "versions").glob(".*.tmp"):
+            if _HALF.fullmatch(path.name):
+                shutil.rmtree(path)
+        for path in pool.glob(".current.json.*.tmp"):
+            path.unlink()
+        yield

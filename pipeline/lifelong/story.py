@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from ..corpus import row_ids
 from ..errors import TamisError
 from ..ledger import EXCERPT, ID, POSITION, SOURCE
-from ..reporting.words import REASONS, row_id
+from ..reporting.words import REASONS, ids_of, row_id
 from . import store
 from .store import SINCE, Version
 
@@ -66,18 +66,9 @@ def _keyed(rows: pa.Table, row: str, key: str) -> list[dict[str, Any]]:
 
 
 def _ids(row: str) -> list[int]:
-    found: list[int] = []
     source, colon, position = row.rpartition(":")
-    if colon and position.isdecimal() and len(position) < 20 and int(position) < 1 << 63:
-        found.append(int(row_ids(source, np.array([int(position)]))[0]))
-    for base in (10, 16):
-        try:
-            value = int(row, base)
-        except ValueError:
-            continue
-        if base == 10 or len(row.removeprefix("0x")) == 16:
-            found.append(value - (1 << 64) if 1 << 63 <= value < 1 << 64 else value)
-    return [i for i in found if -(1 << 63) <= i < 1 << 63]
+    placed = colon and position.isdecimal() and len(position) < 20 and int(position) < 1 << 63
+    return ids_of(row) + ([int(row_ids(source, np.array([int(position)]))[0])] if placed else [])
 
 
 def _older(pool: Path, newest: Version) -> Iterator[Version]:

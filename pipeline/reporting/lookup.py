@@ -20,7 +20,7 @@ from ..formats.lines import array_blocks, stream_blocks
 from ..formats.places import open_input
 from ..ledger import ID, KEY_COLUMNS, POSITION, SOURCE
 from .finished import Finished
-from .words import row_id
+from .words import ids_of, row_id
 
 FORMS = "A row is its value in your id column, SOURCE:POSITION, SOURCE#LINE, or its __id__ (16 hex digits, or the decimal number)"
 KNOWN = 20_000  # values of the id column that are held for a suggestion
@@ -75,15 +75,7 @@ def _places(run: Finished, ids: list[int]) -> dict[int, str]:
 
 def _by_id(run: Finished, row: str) -> Iterator[Found]:
     """Rows whose id is this number, read as decimal or as hexadecimal."""
-    numbers = set()
-    for base in (10, 16):
-        try:
-            value = int(row, base)
-        except ValueError:
-            continue
-        if base == 10 or len(row.removeprefix("0x")) == 16:
-            numbers.add(value - (1 << 64) if 1 << 63 <= value < 1 << 64 else value)
-    wanted = [n for n in numbers if -(1 << 63) <= n < 1 << 63]
+    wanted = ids_of(row)
     for i in sorted({**run.lines("kept", wanted), **run.lines("ledger", wanted)}) if wanted else ():
         yield Found(i, "id")
 

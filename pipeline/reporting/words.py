@@ -101,6 +101,19 @@ def row_id(value: int) -> str:
     return f"{value & 0xFFFFFFFFFFFFFFFF:016x}"
 
 
+def ids_of(word: str) -> list[int]:
+    """The ids that someone may mean by a word: of decimal digits, of 16 hexadecimal ones, or both."""
+    found = set()
+    for base in (10, 16):
+        try:
+            value = int(word, base)
+        except ValueError:
+            continue
+        if base == 10 or len(word.removeprefix("0x")) == 16:
+            found.add(value - (1 << 64) if 1 << 63 <= value < 1 << 64 else value)
+    return sorted(i for i in found if -(1 << 63) <= i < 1 << 63)
+
+
 def boxed(text: str) -> str:
     """A text with a box for each character that is not seen itself but commands, turns or hides others. Line breaks stay."""
     if text.isprintable():

@@ -280,7 +280,7 @@ def test_plan_and_run_tell_of_the_pool(week: tuple[Path, list[dict[str, Any]]], 
 
 def test_two_writers_exclude_each_other(week: tuple[Path, list[dict[str, Any]]], tmp_path: Path) -> None:
     asked = words(week[0], day(tmp_path, "late", {5: 3}, 4), export_path=str(tmp_path / "out"))
-    with store.writing(week[0] / "pool"), pytest.raises(StaleError, match=rf"process {os.getpid()} on .* is taking rows into pool"):
+    with store.writing(week[0] / "pool"), pytest.raises(StaleError, match=rf"pool .* is being written to by process {os.getpid()} on "):
         run(asked)
     assert newest(week[0]).number == 3
 
