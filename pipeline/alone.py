@@ -12,7 +12,7 @@ from .errors import RecipeError, StaleError
 
 @contextmanager
 def only_writer(folder: Path, called: str) -> Iterator[None]:
-    """Hold the folder's `.lock`, in which the holder's name stands; a folder that is missing is made. `called`: what people call it.
+    """Hold the folder's `.lock`, in which the holder's name stands; a missing folder is made. `called`: what people call it.
 
     Raises StaleError naming the process that writes now, RecipeError where the folder cannot be written to.
     """
