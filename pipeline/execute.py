@@ -116,7 +116,7 @@ def share(planned: Plan, progress: Progress, index: int, parts: Sequence[int], p
         folder = workspace.stage(stage.index, stage.kind, stage.fingerprint)
         if stage.kind == "select":
             whole = range(len(planned.splits))
-            select.choose(stage, folder, lineage, whole, planned.recipe.seed, planned.recipe.name)
+            select.choose(stage, folder, lineage, engine, whole, planned.recipe.seed, planned.recipe.name)
             return sum(lineage.rows_of(part) for part in whole)
         done = _ask_model(stage, folder, lineage, engine, parts, planned, progress.advance)
     return sum(record["rows_out"] for record in done["records"])

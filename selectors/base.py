@@ -6,11 +6,27 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Elsewhere(Protocol):
+    """The vectors of a pool, row by row as its ids, of which this process holds none: they are asked about where they lie."""
+
+    def __len__(self) -> int:
+        """How many rows."""
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """float32[m, d], the vectors of those rows."""
+
+    def nearest(self, centroids: np.ndarray, spherical: bool) -> tuple[np.ndarray, np.ndarray]:
+        """int32[n] and float32[n]: the nearest centroid of each row and the distance to it, as `lloyd.assign` has them."""
+
+    def unusable(self) -> tuple[int, int]:
+        """How many rows hold NaN or infinity, and how many are zero."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +41,7 @@ class Pool:
         text: object[n], the texts (None: null); None where the selector reads no words.
         cost: float64[n], 0 or more, in the budget's unit (1 per row, or tokens).
         scores: name -> float64[n], the columns or numbers that a setting `score_keys` names.
+        elsewhere: the vectors in place of `embedding`, for a selector that says that it can do so (`Selector.elsewhere`).
     """
 
     ids: np.ndarray
@@ -34,9 +51,10 @@ class Pool:
     field: np.ndarray | None = None
     text: np.ndarray | None = None
     scores: Mapping[str, np.ndarray] | None = None
+    elsewhere: Elsewhere | None = None
 
     def __post_init__(self) -> None:
-        columns = {name: getattr(self, name) for name in ("embedding", "quality", "cost", "field", "text")}
+        columns = {name: getattr(self, name) for name in ("embedding", "quality", "cost", "field", "text", "elsewhere")}
         for name, column in {**columns, **(self.scores or {})}.items():
             if column is not None and len(column) != len(self.ids):
                 raise ValueError(f"{name} has {len(column)} rows, ids has {len(self.ids)}")
@@ -96,7 +114,7 @@ class Setting:
 class Selector:
     """One line of the catalog: the recipe's name, the function, its settings, which columns of the pool it needs, and
     what the spine finds, pins and hands in by keyword (keyword -> kind, as for operators). `decides_by`: the setting that
-    makes a budget unnecessary where it is given."""
+    makes a budget unnecessary where it is given. `elsewhere`: by k-means it asks of vectors no more than `Elsewhere` answers."""
 
     name: str
     function: Callable[..., Selection]
@@ -105,6 +123,7 @@ class Selector:
     version: int = 1
     resources: Mapping[str, str] = field(default_factory=dict)
     decides_by: str | None = None
+    elsewhere: bool = False
 
     @property
     def summary(self) -> str:
@@ -114,7 +133,7 @@ class Selector:
 
 def selector(
     name: str, *, needs: tuple[str, ...] = (), version: int = 1, resources: Mapping[str, str] | None = None,
-    decides_by: str | None = None,
+    decides_by: str | None = None, elsewhere: bool = False,
 ) -> Callable[[Function], Function]:
     """Mark a function `(pool: Pool, budget: float, *, seed: int, ...) -> Selection`.
 
@@ -128,7 +147,7 @@ def selector(
         handed = ("seed", "state", "influence", "known", *(resources or {}))
         settings = {p.name: Setting(p.name, p.annotation, p.default)
                     for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in handed}
-        record = Selector(name, function, settings, needs, version, dict(resources or {}), decides_by)
+        record = Selector(name, function, settings, needs, version, dict(resources or {}), decides_by, elsewhere)
         function.__selector__ = record  # type: ignore[attr-defined]
         return function
 

@@ -19,7 +19,7 @@ from .parts.quotas import by_quota
 Method = Literal["kmq", "closest", "random"]
 
 
-@selector("kmeans_diversity_selector", needs=("embedding",), version=2)
+@selector("kmeans_diversity_selector", needs=("embedding",), version=2, elsewhere=True)
 def kmeans_diversity(
     pool: Pool, budget: float, *, seed: int, method: Method = "kmq", k: Number = None,
     beta: float = 1.0, gamma: float = 1.0, iterations: int = 20, sample_per_centroid: int = 256, spherical: bool = True,
@@ -50,16 +50,17 @@ def kmeans_diversity(
     check_ids(pool)
     if method not in get_args(Method):
         raise ValueError(f"method is {method!r}; it can be {', '.join(get_args(Method))}")
-    if pool.embedding is None:
+    vectors = pool.embedding if pool.elsewhere is None else pool.elsewhere
+    if vectors is None:
         raise ValueError("k-means needs vectors: the pool has no embedding")
     if not 0 <= beta < np.inf:
         raise ValueError(f"beta is {beta}; it must be 0 or more")
     if not len(pool):
         return _nothing(budget)
     logits = quality_logits(pool.quality if method == "kmq" else None, len(pool), gamma)
-    asked, found = number_of_clusters(pool.embedding, k, seed=seed, ids=pool.ids, spherical=spherical)
+    asked, found = number_of_clusters(vectors, k, seed=seed, ids=pool.ids, spherical=spherical)
     clusters = clusters_of(
-        pool.embedding, asked, kind=clustering, seed=seed, ids=pool.ids, iterations=iterations,
+        vectors, asked, kind=clustering, seed=seed, ids=pool.ids, iterations=iterations,
         sample_per_centroid=sample_per_centroid, spherical=spherical, most=most,
     )
     best_first = _best_first(pool, clusters, method, logits, seed)

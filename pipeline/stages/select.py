@@ -1,6 +1,7 @@
 """Selection: a pool of ids, vectors and numbers in, a choice out; those not chosen go to the ledger with rank and cluster."""
 
 import math
+import shutil
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,9 @@ from ..steps import Step
 from ..trainers import SavedRounds
 from ..workspace import StageFolder, read_json, write_json, write_table
 from . import asking, pooled
-from .embed import matrix
+from .elsewhere import HELD, PartVectors, bytes_held, standing, vectors_of
 from .explain import explain
-from .lineage import Lineage, Told, part_numbers, read, texts
+from .lineage import Lineage, Told, part_numbers, texts
 from .narrow import LedgerTask, decisions, write_decisions
 from .outcome import CHAINED
 
@@ -30,24 +31,25 @@ def run(
 ) -> dict[str, Any]:
     """The whole stage; answers its record."""
     step = stage.steps[0]
-    choose(stage, folder, before, parts, seed, recipe)
+    choose(stage, folder, before, engine, parts, seed, recipe)
     records = engine.map(LedgerTask(folder, before, step.number, step.name, step.text_key), parts, told)
     return {"records": records, "facts": {step.number: read_json(folder.path / "facts.json") or {}}}
 
 
-def choose(stage: Stage, folder: StageFolder, before: Lineage, parts: range, seed: int, recipe: str) -> None:
+def choose(stage: Stage, folder: StageFolder, before: Lineage, engine: Engine, parts: range, seed: int, recipe: str) -> None:
     """Make the choice, unless it is made: what of the stage a scheduler may place where the accelerator is."""
     step = stage.steps[0]
     if not (folder.path / "decisions.parquet").exists():
         try:
-            _choose(stage, folder, before, parts, seed)
+            _choose(stage, folder, before, engine, parts, seed)
         except ValueError as e:
             raise SelectionError(f"{recipe}, step {step.number} ({step.name}): {e}") from e
 
 
-def _choose(stage: Stage, folder: StageFolder, before: Lineage, parts: range, seed: int) -> None:
+def _choose(stage: Stage, folder: StageFolder, before: Lineage, engine: Engine, parts: range, seed: int) -> None:
     step = stage.steps[0]
-    pool = pool_of(step, before, parts)
+    far = (engine, folder) if stage.pool is None and _may_be_elsewhere(step) else None
+    pool = pool_of(step, before, parts, far)
     budget = _budget(step, pool)
     op = step.op
     assert isinstance(op, Selector)
@@ -66,31 +68,43 @@ def _choose(stage: Stage, folder: StageFolder, before: Lineage, parts: range, se
         picked[chosen.index] = True
         explain(folder, before, parts, step.text_key, pool, notes, picked)
     _write(step, folder, pool, chosen, budget)
+    shutil.rmtree(folder.path / "asked", ignore_errors=True)
 
 
-def pool_of(step: Step, before: Lineage, parts: range) -> Pool:
-    """The rows that stand, as the selector sees them."""
+def _may_be_elsewhere(step: Step) -> bool:
+    """Whether the selector, as it is set, can do without vectors at hand."""
+    op, number = step.op, step.settings.get("k")
+    plain = step.settings.get("clustering", "kmeans") == "kmeans" and (not isinstance(number, str) or number == "root")
+    return isinstance(op, Selector) and op.elsewhere and plain
+
+
+def pool_of(step: Step, before: Lineage, parts: range, far: tuple[Engine, StageFolder] | None = None) -> Pool:
+    """The rows that stand, as the selector sees them. `far`: who can ask for vectors where they lie, and where that is written;
+    they are left there where the workers are elsewhere, or the vectors many."""
     vectors, columns = [], {"quality": step.extra["quality_key"], "cost": _cost_key(step)}
     ids: list[np.ndarray] = []
     numbers: dict[str, list[np.ndarray]] = {k: [] for k, name in columns.items() if name}
+    left_there = far is not None and before.vectors is not None and (far[0].remote or bytes_held(before, parts) > HELD)
     scored: dict[str, list[np.ndarray]] = {k: [] for k in (step.settings["score_keys"] if "scores" in step.needs else ())}
     for part in parts:
-        here = np.concatenate([b.column(ID).to_numpy() for b in before.read(part, [])] or [np.empty(0, np.int64)])
+        here = standing(before, part)
         ids.append(here)
         for key, found in numbers.items():
             found.append(_numbers(before, part, str(columns[key]), key, here))
         for name, found in scored.items():
             found.append(_numbers(before, part, name, "score", here))
-        if "embedding" in step.needs:
-            vectors.append(_vectors(before, part, here))
+        if "embedding" in step.needs and not left_there:
+            vectors.append(vectors_of(before, part, here))
     key = step.settings.get("cluster_key") or step.settings.get("field_key", "")
     field = _field(str(key), before, parts) if "field" in step.needs else None
     vectors = [v for v in vectors if len(v)]  # of a part without rows not even the length need be known
-    if "embedding" in step.needs and not vectors:
+    if "embedding" in step.needs and not vectors and not left_there:
         vectors.append(np.empty((0, 1), np.float32))
     words = words_of(step.text_key, before, parts) if "text" in step.needs else None
+    away = PartVectors(*far, before, tuple(parts), tuple(ids)) if far and left_there else None
     return Pool(
         np.concatenate([np.empty(0, np.int64), *ids]), np.concatenate(vectors) if vectors else None, field=field, text=words,
+        elsewhere=away,
         scores={k: _all_there(np.concatenate([np.empty(0), *v]), k, "score") for k, v in scored.items()} or None,
         **{k: _all_there(np.concatenate([np.empty(0), *v]), str(columns[k]), k) for k, v in numbers.items()},
     )
@@ -126,15 +140,6 @@ def words_of(key: str, before: Lineage, parts: range) -> np.ndarray:
     held = np.empty(len(found), object)
     held[:] = found
     return held
-
-
-def _vectors(before: Lineage, part: int, ids: np.ndarray) -> np.ndarray:
-    if before.vectors is None:
-        raise ValueError("no vectors: put a text_embedding_mapper step before it")
-    table = read(before.vectors.file("vectors", part))
-    known = table.column(ID).to_numpy()
-    order = np.argsort(known)
-    return matrix(table.column("vector"))[order[np.searchsorted(known, ids, sorter=order)]]
 
 
 def _all_there(values: np.ndarray, name: str, role: str) -> np.ndarray:

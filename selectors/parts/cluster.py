@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..base import Elsewhere
 from .draw import SAMPLE, uniform
 from .lloyd import BLOCK, as_points, assign_all, cores, lloyd, one_thread, squares, whole_rounds
 from .seeding import candidates, spread_out
@@ -46,7 +47,7 @@ def default_k(n: int) -> int:
 
 
 def kmeans(
-    vectors: np.ndarray, k: int, *, seed: int, ids: np.ndarray | None = None, iterations: int = 20,
+    vectors: np.ndarray | Elsewhere, k: int, *, seed: int, ids: np.ndarray | None = None, iterations: int = 20,
     sample_per_centroid: int = 256, spherical: bool = True, passes: int = 0, threads: int | None = None,
 ) -> Clusters:
     """At most `k` clusters of the rows: fewer where fewer differ or some end up empty.
@@ -58,21 +59,27 @@ def kmeans(
     which they lie: then their order may change a last bit.
 
     Shape: vectors float32[n, d] or float16[n, d], which may be a memory map larger than memory: the sample, and BLOCK
-    rows with their distances for each thread, are held.  Cost: O(min(n, 256 k) k d) per iteration, O(n k d) per pass
+    rows with their distances for each thread, are held; or rows that lie elsewhere, of which the sample is held (and `passes`
+    are not to be had).  Cost: O(min(n, 256 k) k d) per iteration, O(n k d) per pass
     and once more.  Raises ValueError on NaN, infinite and (spherical) zero rows, with their number.
     """
-    _check(vectors, k, iterations, sample_per_centroid, spherical)
+    held = Held(vectors, threads or cores()) if isinstance(vectors, np.ndarray) else vectors
+    _check(held, k, iterations, sample_per_centroid, spherical)
     k, threads = min(k, len(vectors)), threads or cores()
     ids = np.arange(len(vectors)) if ids is None else ids
     order = np.argsort(ids, kind="stable")
     by_chance = order[np.argsort(uniform(seed, ids[order], stream=SAMPLE), kind="stable")]
     sample = by_chance[: k * sample_per_centroid]
+    by_id = np.argsort(ids[sample], kind="stable")
+    points = as_points(held.take(sample[by_id]), spherical)
+    place = np.argsort(by_id, kind="stable")
     with one_thread():
-        start = spread_out(as_points(_taken(vectors, sample[: candidates(k)]), spherical), k, seed)
-    rows = sample[np.argsort(ids[sample], kind="stable")]
-    centroids = lloyd(as_points(_taken(vectors, rows), spherical), start, iterations, spherical, threads)
-    centroids = whole_rounds(vectors, centroids, passes, spherical, threads)
-    labels, distance = assign_all(vectors, centroids, spherical, threads)
+        start = spread_out(points[place[: candidates(k)]], k, seed)
+    centroids = lloyd(points, start, iterations, spherical, threads)
+    if passes:
+        assert isinstance(vectors, np.ndarray), "rounds over all rows need the rows here"
+        centroids = whole_rounds(vectors, centroids, passes, spherical, threads)
+    labels, distance = held.nearest(centroids, spherical)
     return compact(labels, centroids, distance, order)
 
 
@@ -85,23 +92,43 @@ def compact(labels: np.ndarray, centroids: np.ndarray, distance: np.ndarray, ord
     return Clusters(number[labels], centroids[largest_first], distance, float(distance[order].sum(dtype=np.float64)))
 
 
-def _taken(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The rows, read in the order in which they lie: a memory map is gone through once."""
-    taken = np.empty((len(rows), vectors.shape[1]), vectors.dtype)
-    order = np.argsort(rows, kind="stable")
-    taken[order] = vectors[rows[order]]
-    return taken
+@dataclass(frozen=True)
+class Held:
+    """Vectors that are here, or in a memory map, asked as those that are not."""
+
+    vectors: np.ndarray
+    threads: int = 1
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.vectors)
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Those rows, read in the order in which they lie: a memory map is gone through once."""
+        taken = np.empty((len(rows), self.vectors.shape[1]), self.vectors.dtype)
+        order = np.argsort(rows, kind="stable")
+        taken[order] = self.vectors[rows[order]]
+        return taken
+
+    def nearest(self, centroids: np.ndarray, spherical: bool) -> tuple[np.ndarray, np.ndarray]:
+        """See `Elsewhere.nearest`."""
+        return assign_all(self.vectors, centroids, spherical, self.threads)
+
+    def unusable(self) -> tuple[int, int]:
+        """See `Elsewhere.unusable`."""
+        broken = zero = 0
+        for start in range(0, len(self.vectors), BLOCK):
+            lengths = squares(np.asarray(self.vectors[start : start + BLOCK], np.float32))
+            broken, zero = broken + int((~np.isfinite(lengths)).sum()), zero + int((lengths == 0).sum())
+        return broken, zero
 
 
-def _check(vectors: np.ndarray, k: int, iterations: int, sample_per_centroid: int, spherical: bool) -> None:
+def _check(vectors: Elsewhere, k: int, iterations: int, sample_per_centroid: int, spherical: bool) -> None:
     for name, value in (("k", k), ("iterations", iterations), ("sample_per_centroid", sample_per_centroid)):
         if value < 1:
             raise ValueError(f"{name} is {value}; it must be 1 or more")
     if not len(vectors):
         raise ValueError("no rows to cluster")
-    broken = zero = 0
-    for start in range(0, len(vectors), BLOCK):
-        lengths = squares(np.asarray(vectors[start : start + BLOCK], np.float32))
-        broken, zero = broken + int((~np.isfinite(lengths)).sum()), zero + int((lengths == 0).sum())
+    broken, zero = vectors.unusable()
     if broken or (zero and spherical):
         raise ValueError(f"of {len(vectors)} vectors {broken} hold NaN or infinity and {zero} are zero: no direction")

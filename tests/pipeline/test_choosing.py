@@ -11,6 +11,7 @@ import pytest
 from tamis.pipeline import steps
 from tamis.pipeline.ledger import ID, POSITION, SOURCE
 from tamis.pipeline.stages import select
+from tamis.pipeline.stages.elsewhere import vectors_of
 from tamis.pipeline.stages.lineage import Lineage
 from tamis.pipeline.workspace import StageFolder, read_json, write_table
 from tamis.selectors.base import Pool, Selection
@@ -84,10 +85,10 @@ def test_vectors_find_their_rows_in_any_order(before, tmp_path):
     stage = StageFolder(tmp_path / "vectors")
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.array([2, 2, 1, 1, 3, 3], np.float16)), 2)
     write_table(stage.file("vectors", 0), pa.table({ID: [2, 1, 3], "vector": vectors}))
-    told = select._vectors(before.after_embedding(stage), 0, np.array([3, 1]))
+    told = vectors_of(before.after_embedding(stage), 0, np.array([3, 1]))
     assert told.tolist() == [[3, 3], [1, 1]] and told.dtype == np.float32
     with pytest.raises(ValueError, match="put a text_embedding_mapper step before it"):
-        select._vectors(before, 0, np.array([3]))
+        vectors_of(before, 0, np.array([3]))
 
 
 def written(folder: Path, pool: Pool, chosen: Selection, budget: float = 2) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Any]]:
