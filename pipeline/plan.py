@@ -19,6 +19,7 @@ from . import corpus, grouped, resources, validators
 from .batch import META, NUMBERS, nothing
 from .columns import type_at
 from .corpus import Source, Split
+from .engines import spark_tables
 from .errors import RecipeError, did_you_mean
 from .formats.schemas import kind as kind_of
 from .index import pinning
@@ -89,6 +90,7 @@ def make(recipe: Recipe) -> Plan:
     """Prove the recipe. Raises RecipeError with every mistake that can be seen without reading the data."""
     if any(step.kind == "table" for step in recipe.process):
         return _of_tables(recipe)
+    recipe = spark_tables.taken(recipe)
     try:
         sources = tuple(corpus.discover(list(recipe.dataset_path), base=base_of(recipe), suffixes=recipe.suffixes,
                                         only=recipe.only_files))

@@ -65,7 +65,7 @@ class SparkEngine:
         """See `Engine.map`."""
         if not parts:
             return []
-        session = self._start()
+        session = self.session()
         heard = Heard(session)
         frame = self._places(len(parts)).mapInArrow(MapBody(task, list(parts), heard), ANSWER, profile=self._profile(task))
         return _counts(collect(session, frame, _name(task), heard, done, self.watch), len(parts))
@@ -74,7 +74,7 @@ class SparkEngine:
         """See `Engine.exchange`: one shuffle, sorted by target and source, so that what arrives does not depend on the tasks."""
         if not targets:
             return []
-        session = self._start()
+        session = self.session()
         there = session.range(0, targets, 1, 1).selectExpr(
             "cast(id as int) target", f"cast({NOTHING} as int) source", "0 number", "cast(null as binary) block")
         blocks = self._places(len(sources)).mapInArrow(EmitBody(emit, list(sources)), BLOCK) if sources else there.limit(0)
@@ -91,35 +91,36 @@ class SparkEngine:
         """See `Engine.roots`."""
         if count <= self.edges_in_memory:
             return in_memory(edges, files, folder)
-        session = self._start()
+        session = self.session()
         pairs = self._places(files).mapInArrow(_Each(edges), "a long, b long")
         try:
             return stars(session, pairs, folder / "stars")
-        except _spark_errors() as e:
+        except spark_errors() as e:
             raise in_our_words(e) from None
 
     def _places(self, count: int) -> "DataFrame":
         """The numbers 0 to `count` - 1, shared out in order."""
-        return self._start().range(0, count, 1, self._tasks(count))
+        return self.session().range(0, count, 1, self._tasks(count))
 
     def _tasks(self, count: int) -> int:
-        return min(count, self.partitions or TASKS * self._start().sparkContext.defaultParallelism)
+        return min(count, self.partitions or TASKS * self.session().sparkContext.defaultParallelism)
 
     def _profile(self, task: object) -> Any:
         """For a task that asks a model: what `spark.tamis.gpus` says of GPUs, by stage-level scheduling; None: nothing is asked."""
         if not getattr(task, "asks_a_model", False):
             return None
-        wanted = float(self._start().sparkContext.getConf().get("spark.tamis.gpus", "0") or 0)
+        wanted = float(self.session().sparkContext.getConf().get("spark.tamis.gpus", "0") or 0)
         if not wanted:
             return None
         from pyspark.resource import ExecutorResourceRequests, ResourceProfileBuilder, TaskResourceRequests
 
         builder = ResourceProfileBuilder().require(TaskResourceRequests().cpus(1).resource("gpu", wanted))
-        if self._start().sparkContext.getConf().get("spark.dynamicAllocation.enabled", "false") == "true":
+        if self.session().sparkContext.getConf().get("spark.dynamicAllocation.enabled", "false") == "true":
             builder = builder.require(ExecutorResourceRequests().resource("gpu", 1))
         return builder.build
 
-    def _start(self) -> "SparkSession":
+    def session(self) -> "SparkSession":
+        """The session, started where there is none."""
         if self._session is None:
             from pyspark.sql import SparkSession
 
@@ -153,7 +154,7 @@ class SparkEngine:
             return session
         except PySparkRuntimeError as e:
             raise TamisError(f"Spark did not start: {e}") from e
-        except _spark_errors() as e:
+        except spark_errors() as e:
             raise TamisError(f"Spark did not start with master {master}: {in_our_words(e)!s}") from None
 
     def close(self) -> None:
@@ -186,7 +187,8 @@ def _counts(rows: list[Any], count: int) -> list[Counts]:
     return [json.loads(told[i]) for i in range(count)]
 
 
-def _spark_errors() -> tuple[type[BaseException], ...]:
+def spark_errors() -> tuple[type[BaseException], ...]:
+    """What Spark and its gateway raise."""
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 

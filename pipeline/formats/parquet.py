@@ -8,9 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..ledger import POSITION
 from .places import filesystem, is_remote, local_path
 from .rows import BrokenError, Rows, broken_row, complain, empty_columns, misspelt
 from .schemas import cast, plain_schema
+
+PLACED = b"tamis.placed"  # in a file's metadata: its first column says the position of each row
 
 
 @contextmanager
@@ -31,7 +34,16 @@ def opened(url: str) -> Iterator[pq.ParquetFile]:
 def schema_of(url: str) -> pa.Schema:
     """The file's columns, in plain types. Raises BrokenError."""
     with opened(url) as file:
-        return plain_schema(file.schema_arrow)
+        return _columns(file.schema_arrow)
+
+
+def _columns(schema: pa.Schema) -> pa.Schema:
+    """The user's columns, in plain types."""
+    return plain_schema(schema.remove(0) if _placed(schema) else schema)
+
+
+def _placed(schema: pa.Schema) -> bool:
+    return PLACED in (schema.metadata or {}) and schema.names[:1] == [POSITION] and schema.field(0).type == pa.int64()
 
 
 def group_sizes(url: str) -> list[int]:
@@ -43,7 +55,7 @@ def group_sizes(url: str) -> list[int]:
 def read_groups(
     url: str, source: str, start: int, stop: int, *, texts: tuple[str, ...], batch_rows: int, batch_bytes: int, tolerate: bool
 ) -> Iterator[Rows]:
-    """Rows of the row groups `start <= i < stop` (stop -1: whose footer was unreadable); positions are record numbers.
+    """Rows of the row groups `start <= i < stop` (stop -1: whose footer was unreadable); positions: record numbers, or the file's.
 
     Raises ReadError where a row group is damaged; with `tolerate` what precedes the damage and one broken row come instead.
     """
@@ -66,11 +78,11 @@ def _group(
     file: pq.ParquetFile, group: int, records: range, source: str, texts: tuple[str, ...], batch_rows: int, tolerate: bool
 ) -> Iterator[Rows]:
     at = records.start
-    schema = plain_schema(file.schema_arrow)
+    schema, placed = _columns(file.schema_arrow), _placed(file.schema_arrow)
     batches = file.iter_batches(batch_rows, row_groups=[group], use_threads=False)
     while at < records.stop:
         try:
-            rows = _rows(next(batches), schema, source, at, texts)
+            rows = _rows(next(batches), schema, source, at, texts, placed)
         except (pa.ArrowException, OSError, StopIteration) as e:
             lost = f"records {at} to {records.stop - 1} cannot be read ({str(e).rstrip('.')})"
             told = complain(f"{source}, row group {group}", lost, tolerate=tolerate)
@@ -80,8 +92,10 @@ def _group(
         at += len(rows.positions)
 
 
-def _rows(batch: pa.RecordBatch, schema: pa.Schema, source: str, at: int, texts: tuple[str, ...]) -> Rows:
+def _rows(batch: pa.RecordBatch, schema: pa.Schema, source: str, at: int, texts: tuple[str, ...], placed: bool) -> Rows:
     positions = np.arange(at, at + len(batch), dtype=np.int64)
+    if placed:
+        positions, batch = batch.column(0).to_numpy(), batch.drop_columns(batch.schema.names[:1])
     if not schema.names:
         return Rows(source, empty_columns(len(batch)), positions)
     columns = [
