@@ -1,6 +1,6 @@
 """Do vectors of a causal model tell skills apart? Clusters of instruction data against the source of each row, by kind of vector.
 
-Run: python benchmarks/skill_vectors.py make /work/shared/data/instruct models/SmolLM2-135M-Instruct   (some 15 minutes of one core;
+Run: python benchmarks/skill_vectors.py make /work/shared/data/instruct models/SmolLM2-135M-Instruct   (some 35 minutes;
          every kind is kept in outputs/skills, so that one can be made alone: --only gradient)
      python benchmarks/skill_vectors.py show
 
@@ -132,7 +132,7 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=("make", "show"))
     parser.add_argument("data", nargs="?", type=Path)
     parser.add_argument("model", nargs="?", type=Path)
-    parser.add_argument("--each", type=int, default=40)
+    parser.add_argument("--each", type=int, default=80)
     parser.add_argument("--only")
     told = parser.parse_args()
     if told.what == "make":
