@@ -90,8 +90,8 @@ def answers(recipe: dict[str, Any], out: Path, home: Path, **keys: Any) -> tuple
     asked["process"] = [{"text_embedding_mapper": {**s["text_embedding_mapper"], "cache": str(home.absolute() / "vectors")}}
                         if isinstance(s, dict) and "text_embedding_mapper" in s else s for s in asked["process"]]
     told = run(asked)
-    lake = str(told.get("lake", "")).replace(str(out), "")
-    steps = [(s["op"], s.get("rows_in"), s.get("rows_out"), s.get("left")) for s in told["steps"]]
+    lake = str(told.get("lake", "")).replace(str(out), "").replace("spark", "local")
+    steps = [(s["op"], s.get("rows_in"), s.get("rows_out"), s.get("left")) for s in told.get("steps", ())]
     digests = [f["digest"] for f in (*told.get("shards", ()), *told.get("ledger", ()), *told.get("kept", ()))]
     return str(told.get("content_hash", ""))[:16], (told.get("content_hash"), digests, steps, lake)
 
@@ -102,7 +102,6 @@ def main() -> None:
     ask.add_argument("--only", nargs="+")
     ask.add_argument("--out", type=Path, default=Path("outputs/contract"))
     asked = ask.parse_args()
-    shutil.rmtree(asked.out, ignore_errors=True)
     splits.SMALLEST, local.cores = PIECES, lambda: 4
     print("| recipe | steps | rows | content hash | " + " | ".join(WAYS) + " | seconds |\n|---" + "|---" * (len(WAYS) + 4) + "|")
     for name, recipe in recipes().items():
@@ -111,6 +110,7 @@ def main() -> None:
         began, first, told = time.perf_counter(), None, []
         for way, keys in WAYS.items():
             folder = asked.out.absolute() / name / way.replace(", ", "-").replace(" ", "-")
+            shutil.rmtree(folder, ignore_errors=True)
             hash_, found = answers(recipe, folder, asked.out, **keys)
             first = first or (hash_, found)
             told.append("same" if found == first[1] else f"**other: {hash_}**")
