@@ -3,7 +3,6 @@
 import re
 from typing import Literal
 
-import ftfy
 import numpy as np
 import pyarrow as pa
 
@@ -40,6 +39,8 @@ def fixed_unicode(text: pa.StringArray, *, normalization: Literal["NFC", "NFKC",
 
 def _mend_lines(row: str, form: str) -> str:
     """What ftfy.fix_text makes of `row`: it mends line by line, and is called for the lines that it can change."""
+    import ftfy
+
     pieces: list[str] = []
     done, first_tag = 0, row.find("<")
     while (risky := _RISKY.search(row, done)) is not None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from .. import light
 from ..errors import LostWorkerError
 from .base import Counts, Emit, Take, Tasks
 from .roots import in_memory
@@ -113,7 +114,7 @@ def _gather(
 
 
 def _live_with_parent() -> None:
-    """In a worker: leave Ctrl-C to the parent, and die when it dies, however it dies."""
+    """In a worker: leave Ctrl-C to the parent, and die when it dies, however it dies; load light."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -123,6 +124,7 @@ def _live_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    light.load()
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import fsspec
 import xxhash
 
 from ..errors import RecipeError
@@ -60,6 +59,8 @@ def filesystem(url: str) -> tuple[Any, str]:
 
     Raises RecipeError where the protocol is unknown or its package is missing, with the pip line.
     """
+    import fsspec
+
     protocol = protocol_of(url)
     try:
         fs, path = fsspec.core.url_to_fs(url)
