@@ -5,9 +5,11 @@
 `run` is the story of a run in three words: the recipe says what, the plan proves that it can be done, the engine does it.
 """
 
+import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,13 +106,14 @@ def apply(
     if taken:
         raise RecipeError(f"apply gives {', '.join(sorted(taken))} itself; use run for files")
     with tempfile.TemporaryDirectory(prefix="tamis-") as folder:
-        source, out = Path(folder, "rows.parquet"), Path(folder, "out")
+        source, out = Path(folder, _FILE), Path(folder, "out")
         try:
             pq.write_table(table, source)
         except (pa.ArrowException, UnicodeEncodeError) as e:
             raise ReadError(f"these rows cannot be written as Parquet, which the run reads: {e}") from e
         words = {"np": 1, **recipe_keys, "process": list(process), "engine": engine}
-        manifest = run(words | {"dataset_path": str(source), "export_path": str(out), "export_type": "parquet"})
+        with _rows_as_given():
+            manifest = run(words | {"dataset_path": str(source), "export_path": str(out), "export_type": "parquet"})
         kept = pq.read_table([str(out / s["path"]) for s in manifest["shards"]], partitioning=None)
         ledger = pq.read_table(out / "ledger")
         ids = pq.read_table(out / "kept").column(ID)
@@ -124,6 +127,20 @@ def apply(
     first = ["row", "kept"]
     stats = numbers.select(first + [c for c in numbers.column_names if c not in (*KEY_COLUMNS, *first)])
     return Applied(kept, ledger, stats, manifest)
+
+
+_FILE = "rows.parquet"  # part of what ids are made of
+
+
+@contextmanager
+def _rows_as_given() -> Iterator[None]:
+    """Errors tell the number of the row that the caller gave, from 0, and not of the file that stands between."""
+    try:
+        yield
+    except TamisError as e:
+        told = re.sub(rf"{re.escape(_FILE)} at (\d+)", r"row \1", str(e))
+        e.args = (re.sub(rf"{re.escape(_FILE)} has columns", "the rows have columns", told).replace(_FILE, "the rows"),)
+        raise
 
 
 def _table(rows: pa.Table | pa.RecordBatch | Sequence[Mapping[str, Any]]) -> pa.Table:

@@ -275,6 +275,22 @@ def test_rows_that_cannot_be_are_refused_by_name(given, error, told):
         apply([], given)
 
 
+@pytest.mark.parametrize(("process", "given", "told"), [
+    ([{"python_lambda_mapper": {"lambda_str": "lambda d: {'text': 1 / len(d['text'])}"}}], ["a", "b", ""], r"\(python_lambda_mapper\), row 2: .*"),
+    ([{"python_lambda_mapper": {"lambda_str": "lambda d: {'text': str(1 / len(d['text']))}"}}], ["a", "", "c", ""], "(?s)more than 1 row .*row 1, .*row 3, "),
+    ([{"text_length_filter": {"text_key": "body"}}], ["a"], ".*no column 'body' in the data. It has: text"),
+    (["text_length_filter"], [1], "the rows: column 'text'.* is a number, not text"),
+])
+def test_errors_of_apply_name_the_row_that_was_given(process, given, told):
+    """... and never the file that stands between."""
+    aside = {"on_error": {"set_aside": 1}} if "more than" in told else {}
+    with pytest.raises(TamisError, match=told) as e:
+        apply(process, [{"text": t} for t in given], allow_code=True, **aside)
+    assert "rows.parquet" not in str(e.value)
+    with pytest.raises(RecipeError, match="^the rows have columns body; text_keys asks for 'text'$"):
+        apply([], [{"body": "x"}])
+
+
 @pytest.mark.parametrize(("process", "keys", "told"), [
     ("text_length_filter", {}, "process is a list of steps, not str"), ({"text_length_filter": {}}, {}, "process is a list of steps, not dict"),
     ([], {"export_path": "x"}, "apply gives export_path itself"), ([], {"engine": "ray"}, "engine must be one of local, spark"),
