@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from . import custom, data_juicer, guards, steps, translate, user_code, validators
+from . import custom, data_juicer, guards, overrides, steps, translate, user_code, validators
 from .errors import RecipeError, did_you_mean
 from .export import file_suffix
 from .formats.places import shown_all
@@ -121,34 +121,7 @@ def _set(words: dict[str, Any], text: str) -> None:
         told = yaml.load(value, _Loader)
     except (yaml.YAMLError, RecursionError) as e:
         raise RecipeError(f"--set {text}: the value is not valid YAML") from e
-    parts = key.strip().split(".")
-    if len(parts) == 2 and _set_by_name(words, parts[0], parts[1], told):
-        return
-    if len(parts) == 1:
-        words[key.strip()] = told
-        return
-    if parts[0] != "process":
-        raise RecipeError(f"--set {text}: no step is called {parts[0]!r}.{did_you_mean(parts[0], steps.known_names())}")
-    process = words.get("process") or []
-    process = words["process"] = list(process) if isinstance(process, list | tuple) else []
-    if len(parts) != 3 or not parts[1].isdecimal() or not 1 <= int(parts[1]) <= len(process):
-        raise RecipeError(f"--set {text}: a step's setting is process.N.SETTING with N from 1 to {len(process)}")
-    step = process[int(parts[1]) - 1]
-    (op, given), = step.items() if isinstance(step, dict) and len(step) == 1 else ((step, None),)
-    if not isinstance(op, str) or not isinstance(given, dict | None):
-        raise RecipeError(f"--set {text}: step {parts[1]} is no operator with settings")
-    process[int(parts[1]) - 1] = {op: {**(given or {}), parts[2]: told}}
-
-
-def _set_by_name(words: dict[str, Any], op: str, setting: str, value: Any) -> bool:
-    """Give the setting to every step of that operator, as Data-Juicer does; whether there is one."""
-    process = words.get("process")
-    found = False
-    for i, step in enumerate(process if isinstance(process, list) else ()):
-        name, given = next(iter(step.items())) if isinstance(step, dict) and len(step) == 1 else (step, None)
-        if name == op and isinstance(given, dict | None) and isinstance(process, list):
-            process[i], found = {op: {**(given or {}), setting: value}}, True
-    return found
+    overrides.put(words, key.strip(), told, f"--set {text}")
 
 
 def _parse(text: str, name: str) -> tuple[dict[str, Any], dict[Any, int]]:

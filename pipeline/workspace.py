@@ -234,7 +234,8 @@ class Place:
         own = [p.resolve() for p in (*(self.run / name for name in _FOLDERS), self.work)]
         for path in (Path(i.removeprefix("file://")).resolve() for i in inputs if "://" not in i.removeprefix("file://")):
             if (self.file and path == self.file.resolve()) or any(path.is_relative_to(o) for o in own):
-                raise RecipeError(f"export_path: the run would overwrite its own input {path}; let it write elsewhere")
+                key = "work_dir" if self.work != self.run / "work" and path.is_relative_to(own[-1]) else "export_path"
+                raise RecipeError(f"{key}: the run would overwrite its own input {path}; let it write elsewhere")
         if any(self.work.resolve().is_relative_to(o) for o in own[:-1]):
             raise RecipeError(f"work_dir {self.work} lies among the results; let the stages lie elsewhere")
         for folder in folders:

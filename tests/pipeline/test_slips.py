@@ -83,7 +83,7 @@ def test_keys_that_are_nearly_ours_are_refused_and_strange_ones_are_noted() -> N
 
 @pytest.mark.parametrize(("told", "words"), [
     ("text_lenght_filter.min_len=3", "--set text_lenght_filter.min_len=3: no step is called 'text_lenght_filter'. Did you mean 'text_length_filter'?"),
-    ("words_num_filter.min_num=3", "no step is called 'words_num_filter'"), ("dataset.max_sample_num=5", "no step is called 'dataset'."),
+    ("words_num_filter.min_num=3", "no step is called 'words_num_filter'. The recipe's steps: |'words_num_filter'. Did you mean 't"), ("dataset.max_sample_num=5", "no step is called 'dataset'."),
     ("proces.1.min_len=3", "no step is called 'proces'"), ("process.x.min_len=3", "process.N.SETTING with N from 1 to 5"),
     ("process.6.min_len=3", "with N from 1 to 5"), ("process.-1.min_len=3", "with N from 1 to 5"), ("process.1.a.b=3", "with N from 1 to 5"),
     ("process.2.min_lenn=3", "r.yaml:8, step 2 (text_length_filter): unknown setting 'min_lenn'. Did you mean 'min_len'?"),
@@ -96,6 +96,8 @@ def test_a_wrong_set_is_told_and_never_passed_over(tmp_path: Path, told: str, wo
     with pytest.raises(RecipeError) as e:
         recipe.load(tmp_path / "r.yaml", sets=[told])
     assert any(w in str(e.value) for w in words.split("|"))
+    name = told.split(".")[0]
+    assert f"Did you mean {name!r}" not in str(e.value), "what is not there is no advice"
 
 
 @pytest.mark.parametrize(("sets", "expected"), [

@@ -190,6 +190,13 @@ def test_results_do_not_go_where_inputs_are_looked_for(tmp_path, export_path, wo
     place(tmp_path, "inner", "working").claim([str(tmp_path / "in/a.jsonl")], [tmp_path / "in"])
 
 
+@pytest.mark.parametrize(("export_path", "work_dir", "named"), [("out", "in", "work_dir"), (".", None, "export_path"), ("in/a.jsonl", None, "export_path")])
+def test_the_key_that_would_overwrite_an_input_is_named(tmp_path, export_path, work_dir, named):
+    told = "data/a.jsonl" if export_path == "." else "in/a.jsonl"
+    with pytest.raises(RecipeError, match=f"^{named}: the run would overwrite its own input .*a.jsonl"):
+        place(tmp_path, export_path, work_dir).claim([str(tmp_path / told)])
+
+
 @pytest.mark.parametrize("name", ["data", "kept", "ledger", "README.md", "recipe.yaml", "report.html", "manifest.json"])
 def test_a_folder_with_someone_elses_files_is_refused(tmp_path, name):
     path = tmp_path / "out" / name
