@@ -205,12 +205,15 @@ def compare_command(
     proxy: Annotated[bool, typer.Option("--proxy", help="Train a small model on each choice; test it on rows held out.")] = False,
     kind: Annotated[Literal["gpt", "ngram"], typer.Option("--proxy-kind", help="ngram: a second, no minute.")] = "gpt",
     epochs: Annotated[float, typer.Option(help="Passes of the small model over a choice.")] = 2.0,
+    start: Annotated[str | None, typer.Option("--proxy-start", help="Rows that the small model reads before any choice.")] = None,
+    tests: Annotated[str | None, typer.Option("--proxy-tests", help="Rows it is tested on, instead of rows held out.")] = None,
     sets: Overrides = None, as_json: Json = False,
 ) -> None:
     """Compare selectors: one pool, equal budgets in tokens, several seeds, one table. `random` is added where no recipe has it."""
     with display.progress(err, quiet=as_json) as progress:
         told = comparing.compare(recipes, folder, shares=shares or [0.1], seeds=seeds, heldout=heldout, sets=sets or [],
-                                 proxy=Trial(epochs=epochs, kind=kind) if proxy else None, progress=progress)
+                                 proxy=Trial(epochs=epochs, kind=kind, start=start, tests=tests) if proxy else None,
+                                 progress=progress)
     if as_json:
         print(json.dumps(told, ensure_ascii=False))
     else:

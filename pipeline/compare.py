@@ -83,8 +83,10 @@ def check(shares: Sequence[float], seeds: int, heldout: float, proxy: Trial | No
         raise RecipeError(f"shares are of the pool's tokens, above 0 and at most 1, not {list(shares)}")
     if seeds < 1 or not 0 <= heldout < 1:
         raise RecipeError(f"seeds must be at least 1 (it is {seeds}), heldout at least 0 and below 1 (it is {heldout:g})")
-    if proxy is not None and heldout == 0:
-        raise RecipeError("a proxy is tested on rows held out: heldout must be above 0")
+    if proxy is not None and proxy.tests is None and heldout == 0:
+        raise RecipeError("a proxy is tested on rows held out: heldout must be above 0, or give it tests of their own")
+    if proxy is not None:
+        proxy.check()
 
 
 def _baseline(found: Sequence[Contender]) -> str:

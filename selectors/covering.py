@@ -9,6 +9,7 @@ from .parts.cover import Links, lazy_greedy, links, stochastic_greedy, worth
 from .parts.draw import START, uniform
 from .parts.given import by_id, check_budget, check_ids, ended, rows_for, vectors_of
 from .parts.lloyd import as_points
+from .parts.neighbours import Search
 
 
 @selector("k_center_selector", needs=("embedding",))
@@ -47,7 +48,7 @@ def k_center(pool: Pool, budget: float, *, seed: int) -> Selection:
 @selector("facility_location_selector", needs=("embedding",))
 def facility_location(
     pool: Pool, budget: float, *, seed: int, neighbours: int = 64, greedy: Literal["lazy", "stochastic"] = "lazy",
-    epsilon: float = 0.1,
+    epsilon: float = 0.1, search: Search = "auto", recall: float = 0.95,
 ) -> Selection:
     """Rows that together stand for all rows best: the sum over rows of the cosine to the nearest pick, greedily.
 
@@ -55,12 +56,15 @@ def facility_location(
     picks, at least 1 - 1/e of the best (rows); with costs, by gain per cost. stochastic: each pick is the best of
     n / m x ln(1 / epsilon) rows; budgets in rows only.
 
+    `search`: how the neighbours are found: exact, by a graph (hnsw) or by cells (ivf), these two with as much effort as finds
+    the share `recall` of the true ones, measured on 500 rows; auto: exact up to 100,000 rows of 384, hnsw above.
+
     `gain`: what the pick added.  Notes: `served`, each row's cosine to its nearest pick (0: none is a neighbour).
-    Facts: `left`, `objective`.  Cost: that of the neighbours (exact to 100,000 rows of 384), then O(n neighbours).
+    Facts: `left`, `objective`, `search`, `recall` as measured.  Cost: that of the neighbours, then O(n neighbours).
     Source: Cornuejols et al. 1977; SPECS 9.5.
     """
     order, points = _ordered(pool, budget)
-    graph = links(points, neighbours)
+    graph = links(points, neighbours, search, recall)
     if greedy == "stochastic":
         if pool.cost is not None:
             raise ValueError("stochastic greedy takes budgets in rows; use greedy: lazy for tokens")
@@ -71,11 +75,15 @@ def facility_location(
 
 
 @selector("qdit_selector", needs=("embedding",))
-def qdit(pool: Pool, budget: float, *, seed: int, alpha: float = 0.7, neighbours: int = 64) -> Selection:
+def qdit(
+    pool: Pool, budget: float, *, seed: int, alpha: float = 0.7, neighbours: int = 64, search: Search = "auto",
+    recall: float = 0.95,
+) -> Selection:
     """Rows by `(1 - alpha) x facility location + alpha x quality`, greedily.
 
     Qualities are scaled to 0..1 over the pool, gains in facility location by the largest of a single row, so alpha
     weighs like with like: 0 is facility location, 1 the best rows alone. Without quality: facility location.
+    `search`, `recall`: see `facility_location_selector`.
 
     `gain`: what the pick added to the sum.  Notes, facts and cost: those of `facility_location_selector`.
     Source: Bukharin & Zhao 2023 (Data Diversity Matters for Robust Instruction Tuning).
@@ -83,7 +91,7 @@ def qdit(pool: Pool, budget: float, *, seed: int, alpha: float = 0.7, neighbours
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha is {alpha}; it must be 0 to 1")
     order, points = _ordered(pool, budget)
-    graph = links(points, neighbours)
+    graph = links(points, neighbours, search, recall)
     bonus, share = np.zeros(len(pool)), 0.0
     if pool.quality is not None and len(pool):
         quality, share = np.asarray(pool.quality, np.float64)[order], alpha
@@ -116,4 +124,5 @@ def _covering(
         best[graph.row[at]] = np.maximum(best[graph.row[at]], graph.similarity[at])
     served = np.empty(len(pool), np.float32)
     served[order] = best
-    return ended(pool, budget, order[picks], gains, {"served": served}, {"objective": worth(graph, picks)})
+    facts = {"objective": worth(graph, picks), "search": graph.search, "recall": graph.recall}
+    return ended(pool, budget, order[picks], gains, {"served": served}, facts)

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import regex
 
+from ..filters.words import Pieces
 from ..kernels import minhash as kernels
 from ..kernels.folding import Texts
 from ..kernels.shingling import CHARACTER, HASHED, PUNCTUATION, SPACE
@@ -35,15 +36,11 @@ _MODES = {
 _NO_SEPARATORS = np.empty(0, bool)
 
 
-class Tokenizer(Protocol):
+class Tokenizer(Pieces, Protocol):
     """What cuts text into tokens as a model does."""
 
-    def pieces(self, text: str) -> list[str]:
-        """The tokens of a text."""
-        ...
-
     def bits(self, text: str) -> Iterable[list[str]]:
-        """The same in order, in as many lists as memory asks for."""
+        """The pieces of a text in order, in as many lists as memory asks for."""
         ...
 
 

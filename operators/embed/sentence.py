@@ -12,6 +12,7 @@ import pyarrow as pa
 from ..base import embedder
 from .batching import batches
 from .encoder import Encoder
+from .unpadded import Unpadded, laid
 
 Precision = Literal["float32", "bfloat16", "float16"]
 Long = Literal["truncate", "mean"]
@@ -85,7 +86,8 @@ class SentenceEncoder:
                 model_kwargs={"use_safetensors": True},
             ).eval().float()
         self._model[0].to(getattr(torch, precision))
-        self._long = long
+        self._long, inner = long, getattr(self._model[0], "auto_model", None)
+        self._unpadded = Unpadded(inner) if Unpadded.able(inner) else None
         self._tokenizer: Any = self._model.tokenizer
         self._most = _max_tokens(self._model.max_seq_length, self._tokenizer, max_tokens)
         self.dimension = int(self._embed([self._tokenize([""])[0]], self._most).shape[1])
@@ -96,8 +98,12 @@ class SentenceEncoder:
         tokens, owner = self._windows(list(place))
         vectors = np.empty((len(tokens), self.dimension), np.float32)
         lengths = np.array([len(t) for t in tokens], np.int64)
-        for rows, width in batches(lengths, self._most, batch_tokens):
-            vectors[rows] = self._embed([tokens[i] for i in rows], width)
+        if self._unpadded is not None:
+            for rows in laid(lengths, batch_tokens):
+                vectors[rows] = self._embed_unpadded(self._unpadded, [tokens[i] for i in rows])
+        else:
+            for rows, width in batches(lengths, self._most, batch_tokens):
+                vectors[rows] = self._embed([tokens[i] for i in rows], width)
         if len(tokens) > len(place):
             vectors = _means(vectors, lengths, owner)
         return vectors[[place[t] for t in texts]]
@@ -133,11 +139,22 @@ class SentenceEncoder:
         device = self._model.device
         with torch.inference_mode():
             features = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
-            features = self._model[0]({name: tensor.to(device) for name, tensor in features.items()})
-            features["token_embeddings"] = features["token_embeddings"].float()
-            for module in list(self._model)[1:]:
-                features = module(features)
-            return features["sentence_embedding"].float().cpu().numpy()  # type: ignore[no-any-return]
+            return self._pooled(self._model[0]({name: tensor.to(device) for name, tensor in features.items()}))
+
+    def _embed_unpadded(self, model: Unpadded, tokens: list[list[int]]) -> np.ndarray:
+        """float32[n, d], the same for a model that needs no padding; texts of one length stand together."""
+        import torch
+
+        with torch.inference_mode():
+            found = [self._pooled({"token_embeddings": states, "attention_mask": torch.ones(states.shape[:2], dtype=torch.long)})
+                     for states in model(tokens)]
+        return np.concatenate(found)
+
+    def _pooled(self, features: dict[str, Any]) -> np.ndarray:
+        features["token_embeddings"] = features["token_embeddings"].float()
+        for module in list(self._model)[1:]:
+            features = module(features)
+        return features["sentence_embedding"].float().cpu().numpy()  # type: ignore[no-any-return]
 
 
 def _means(vectors: np.ndarray, lengths: np.ndarray, owner: np.ndarray) -> np.ndarray:

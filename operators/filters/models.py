@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..base import Range, Unit, filter
+from ..embed.encoder import Encoder
 
 SCORE = Unit("score", "score", 0.0)
 COSINE = Unit("cosine, -1 to 1", "score", -1.0, 1.000001)
@@ -18,14 +19,6 @@ class Causal(Protocol):
 
     def loss(self, whole: str, end: str) -> float | None:
         """Mean negative log probability of the tokens of `end`, the last ones of `whole`; None: there is none to predict."""
-        ...
-
-
-class Encoder(Protocol):
-    """A model that turns texts into vectors."""
-
-    def encode(self, texts: list[str], *, batch_tokens: int) -> np.ndarray:
-        """float32[n, d]."""
         ...
 
 

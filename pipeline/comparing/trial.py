@@ -1,7 +1,7 @@
 """The proof of a choice: a small language model trained on it, and what that model makes of rows it has not seen."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,11 +9,12 @@ import numpy as np
 import xxhash
 
 from ...selectors.influence.ngram import NgramProxy
-from ...selectors.influence.proxy import Proxy, ProxySettings
+from ...selectors.influence.proxy import Parameters, Proxy, ProxySettings
 from ..errors import RecipeError
 from ..workspace import read_json, write_json
 from .contenders import Candidates
 from .measure import paired
+from .starting import found, single_tokens, start_of, texts_at
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,26 @@ class Trial:
     epochs: float = 2.0
     most: int = 400
     kind: Literal["gpt", "ngram"] = "gpt"
+    start: str | None = None
+    start_tokens: int = 2_000_000
+    tests: str | None = None
+    rate: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.start is not None and self.kind != "gpt":
+            raise RecipeError("a proxy of trigrams counts a choice and nothing else: a start is for kind gpt")
+
+    def check(self) -> None:
+        """Raises RecipeError where nothing lies at `start` or `tests`."""
+        for what in ("start", "tests"):
+            if (path := getattr(self, what)) is not None:
+                found(path, what)
+
+    @property
+    def tuned(self) -> ProxySettings:
+        """The settings with which a choice is trained on."""
+        rate = self.rate or (self.settings.rate if self.start is None else self.settings.rate / 3)
+        return replace(self.settings, rate=rate)
 
 
 def trial(
@@ -43,10 +64,18 @@ def trial(
     `folder` and taken up by a later run."""
     texts = [t or "" for t in pool.texts]
     proxy = (Proxy if asked.kind == "gpt" else NgramProxy)(texts, asked.settings)
-    encoded, tested = proxy.encode(texts), proxy.encode([t or "" for t in pool.heldout[: asked.most]])
+    held = pool.heldout if asked.tests is None else texts_at(asked.tests, "tests")
+    encoded, tested = proxy.encode(texts), proxy.encode([t or "" for t in held[: asked.most]])
     tested = [t for t in tested if len(t) > 1]
     if not tested:
         raise RecipeError("a proxy needs rows held out that are longer than one token: raise heldout")
+    floor = {"single_tokens": single_tokens(encoded, tested, proxy.settings.context, proxy.vocabulary)}
+    start: tuple[Parameters | None, str] = (None, "")
+    if asked.start is not None:
+        start = start_of(proxy, asked.start, asked.start_tokens, folder)
+        loss, _, count = proxy.score(start[0] or {}, tested)
+        floor["start"] = float(loss.sum() / count.sum())
+    proxy.settings = asked.tuned
     lines = {(r["share"], r["name"], r["seed"]): r for r in runs}
     differences: list[dict[str, Any]] = []
     for share, choices in picked.items():
@@ -57,7 +86,7 @@ def trial(
             losses, rights = [], []
             for seed, index in enumerate(chosen):
                 rows = [encoded[i] for i in np.sort(index)]
-                loss, right, count, seconds = _tried(proxy, rows, tested, steps, seed, folder)
+                loss, right, count, seconds = _tried(proxy, rows, tested, steps, seed, folder, start)
                 lines[share, name, seed] |= {"loss": float(loss.sum() / count.sum()), "accuracy": float(right.sum() / count.sum()),
                                              "train_seconds": seconds}
                 losses.append(loss)
@@ -68,15 +97,18 @@ def trial(
                 gaps = {"loss": paired(loss, scores[baseline][0], count), "accuracy": paired(right, scores[baseline][1], count)}
                 differences += [{"share": share, "name": name, "what": what, "mean": mean, "low": low, "high": high}
                                 for what, (mean, low, high) in gaps.items()]
-    made = {**vars(asked.settings), "epochs": asked.epochs, "parameters": proxy.parameters} if asked.kind == "gpt" else {}
-    return {"proxy": {"kind": asked.kind, **made, "tested": len(tested)}, "differences": differences}
+    made = {**vars(asked.tuned), "epochs": asked.epochs, "parameters": proxy.parameters} if asked.kind == "gpt" else {}
+    made |= {"start": asked.start, "start_tokens": asked.start_tokens} if asked.start is not None else {}
+    return {"proxy": {"kind": asked.kind, **made, "tested": len(tested), "floor": floor}, "differences": differences}
 
 
 def _tried(
     proxy: Proxy, rows: list[np.ndarray], tested: list[np.ndarray], steps: int, seed: int, folder: Path,
+    start: tuple[Parameters | None, str],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """Losses, right tokens, tokens of the tested rows, and seconds of training; from `folder` where it is known."""
     told = xxhash.xxh3_128(repr((type(proxy).__name__, vars(proxy.settings), proxy.vocabulary, steps, seed)).encode())
+    told.update(start[1].encode())
     for row in (*rows, np.full(1, -1, np.int32), *tested):
         told.update(row.tobytes() + b"|")
     file = folder / f"{told.hexdigest()}.json"
@@ -86,7 +118,7 @@ def _tried(
             trigrams, seconds = proxy.fit(rows)
             loss, right, count = trigrams.score(tested, proxy.settings.context)
         else:
-            model, seconds = proxy.train(rows, steps=steps, seed=seed)
+            model, seconds = proxy.train(rows, steps=steps, seed=seed, start=start[0])
             loss, right, count = proxy.score(model, tested)
         known = {"loss": loss.tolist(), "right": right.tolist(), "count": count.tolist(), "seconds": seconds}
         write_json(file, known)

@@ -62,7 +62,8 @@ def entered(planned: Plan, done: Done) -> dict[str, Any] | None:
     stage, folder, before = next(d for d in done if d[0].kind == "select" and d[0].pool is not None)
     joined = next(d[1] for d in done if d[0].kind == "pool")
     assert before is not None
-    made = _Making(planned, pin, stage, folder, joined, before)
+    embedded = next((d[1].record or {} for d in done if d[0].kind == "embed"), {})
+    made = _Making(planned, pin, stage, folder, joined, before, embedded.get("facts", {}))
     told = made.told()
     number = told["told"]["version"]
     take = {"version": number, "key": pin.key, "before": pin.state, "inputs": [list(i) for i in pin.inputs]}
@@ -83,7 +84,9 @@ class _Making:
 
     def __init__(
         self, planned: Plan, pin: PoolPin, stage: Stage, folder: StageFolder, joined: StageFolder, before: Lineage,
+        embedding: Mapping[str, Mapping[str, Any]],
     ) -> None:
+        self.computed = next((told["computed"] for told in embedding.values() if "computed" in told), 0)
         self.planned, self.pin, self.stage, self.folder, self.joined = planned, pin, stage, folder, joined
         self.parts = range(len(planned.splits))
         self.lineage, self.names = before.after_narrow(folder), pooled.names_of(before)
@@ -169,7 +172,8 @@ class _Making:
         }
         reasons = dict(sorted(Counter(self.left.column("reason").to_pylist()).items()))
         summary = {
-            "version": self.number, **counts, "left by": reasons, "vectors computed": arrived, "rows scored again": drift["rows"],
+            "version": self.number, **counts, "left by": reasons, "vectors computed": self.computed,
+            "rows scored again": drift["rows"],
             "drift": drift["of"], "clusters": len(clusters), "events": facts.get("events", []), "content_hash": hashed.hexdigest(),
         }
         vectors = self._vectors()

@@ -28,6 +28,7 @@ from .lineage import read as read_table
 from .rows import write_narrow
 from .same_texts import VectorCache, find_first, firsts, hashes
 
+OWN_CACHE, NO_CACHE = "embedded", "none"  # the workspace's own cache; the word for having none
 PIECE = 1024  # rows: what is done at a time, lost by a crash, and told as progress
 
 
@@ -182,7 +183,7 @@ def run(
         (part, k, min(PIECE, rows[part] - k * PIECE) / rows[part] if rows[part] else 1.0)
         for part in parts if folder.part_record(part) is None for k in range(counts[part])
     )
-    step, cache = stage.steps[0], cache_of(stage)
+    step, cache = stage.steps[0], cache_of(stage, folder)
     if not step.extra.get("vector_key"):
         find_first(folder, before, step, engine, parts)
     engine.map(EmbedTask(folder, before, step, stage.pins[0], pieces, cache), range(len(pieces)), told)
@@ -194,21 +195,23 @@ def run(
         check_length(folder, parts, key, f"step {step.number} ({step.name})")
         return {"records": records, "facts": {step.number: {"model": f"column {key}"}}}
     facts: dict[str, Any] = {"model": stage.pins[0][0].describe(), **_repeated(folder, parts)}
-    if cache is not None:
-        facts["added to the cache"] = sum(_remember(VectorCache(cache), folder, part) for part in parts)
+    facts["computed"] = sum(rows.values()) - facts["repeated"]
+    if cache is not None:  # what was not in it was computed
+        facts["computed"] = facts["added to the cache"] = sum(_remember(VectorCache(cache), folder, part) for part in parts)
     return {"records": records, "facts": {step.number: facts}}
 
 
-def cache_of(stage: Stage) -> Path | None:
-    """The folder of this model's vectors within the cache that the step names; None: it names none."""
+def cache_of(stage: Stage, folder: StageFolder) -> Path | None:
+    """The folder of this model's vectors within the cache that the step names, or else the workspace's own; None: it wants none."""
     step = stage.steps[0]
-    if not step.extra.get("cache") or step.extra.get("vector_key"):
+    if step.extra.get("cache") == NO_CACHE or step.extra.get("vector_key"):
         return None
     told = {k: v for k, v in stage.pins[0][0].describe().items() if k != "file"}
     if "vectors" in step.settings:  # one model makes several kinds
         told |= {k: v for k, v in step.settings.items() if k not in ("model", "batch_tokens", "prompt_keys")}
     name = hashlib.sha256(json.dumps([step.op.version, told], sort_keys=True).encode()).hexdigest()[:24]
-    return Path(str(step.extra["cache"])).expanduser() / name
+    named = step.extra.get("cache")
+    return (Path(str(named)).expanduser() if named else folder.path.parent / OWN_CACHE) / name
 
 
 def _remember(cache: VectorCache, folder: StageFolder, part: int) -> int:

@@ -91,7 +91,7 @@ class VectorCache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._segments = [(np.load(file), np.load(file.with_suffix("").with_suffix(".vectors.npy"), mmap_mode="r"))
+        self._segments = [(np.load(file, mmap_mode="r"), np.load(file.with_suffix("").with_suffix(".vectors.npy"), mmap_mode="r"))
                           for file in sorted(folder.glob("*.hashes.npy"))] if folder.is_dir() else []
 
     def find(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

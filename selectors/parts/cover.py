@@ -11,35 +11,39 @@ import numpy as np
 from numba import njit
 
 from .draw import DRAW, uniform
-from .neighbours import graph
+from .neighbours import Search, graph
 
 
 @dataclass(frozen=True)
 class Links:
-    """The graph by columns: rows `row[ends[j]:ends[j + 1]]`, ascending, are served by j with `similarity` of them."""
+    """The graph by columns: rows `row[ends[j]:ends[j + 1]]`, ascending, are served by j with `similarity` of them.
+    `search`, `recall`: how neighbours were looked for, and the share of the true ones found of a sample."""
 
     ends: np.ndarray
     row: np.ndarray
     similarity: np.ndarray
+    search: str = "exact"
+    recall: float = 1.0
 
     def __len__(self) -> int:
         return len(self.ends) - 1
 
 
-def links(vectors: np.ndarray, neighbours: int) -> Links:
+def links(vectors: np.ndarray, neighbours: int, search: Search = "auto", least: float = 0.95) -> Links:
     """i and j are linked where either is among the `neighbours` nearest of the other, and each row with itself.
 
-    Cost: exact neighbours up to 100,000 rows of 384, HNSW above (neighbours.py); 12 bytes a link.
+    Cost: that of `graph` (neighbours.py); 12 bytes a link.
     """
     n = len(vectors)
-    rows, cosines = graph(vectors, min(neighbours, max(n - 1, 1)))
+    found = graph(vectors, min(neighbours, max(n - 1, 1)), search=search, least=least)
+    rows, cosines = found.rows, found.cosines
     there = (rows >= 0) & (cosines > 0) & (n > 1)
     i, j, s = np.repeat(np.arange(n), rows.shape[1])[there.ravel()], rows[there], np.minimum(cosines[there], 1)
     key = np.concatenate([i * n + j, j * n + i, np.arange(n) * (n + 1)])
     key, first = np.unique(key, return_index=True)
     similarity = np.concatenate([s, s, np.ones(n)])[first].astype(np.float32)
     ends = np.searchsorted(key, np.arange(n + 1) * n)
-    return Links(ends.astype(np.int64), (key % max(n, 1)).astype(np.int32), similarity)
+    return Links(ends.astype(np.int64), (key % max(n, 1)).astype(np.int32), similarity, found.search, found.recall)
 
 
 def dense(similarity: np.ndarray) -> Links:

@@ -10,6 +10,7 @@ from .draw import SAMPLE, uniform
 from .lloyd import as_points, blocks, cores, one_thread, side_by_side
 
 Kind = Literal["exact", "hnsw", "ivf"]
+Search = Literal["auto", "exact", "hnsw", "ivf"]
 _DEGREE, _BUILD = 32, 200  # HNSW: links a row, rows looked at while it is built
 EXACT_UP_TO = 4e12  # multiplications of an exact search of all against all (100,000 rows of 384): a minute on one core
 
@@ -82,33 +83,49 @@ def recall(found: np.ndarray, exact: np.ndarray) -> float:
 def calibrated(
     vectors: np.ndarray, kind: Kind, k: int, *, seed: int = 0, least: float = 0.95, queries: int = 500,
 ) -> tuple[Neighbours, float]:
-    """An index whose effort is the smallest power of two with recall@k of at least `least`, and that recall.
-
-    Measured on `queries` rows drawn by hash, against exact search.
+    """An index whose effort is the smallest power of two with which the share `least` of the k nearest others is found, and that
+    share, measured on `queries` rows drawn by hash against exact search. A row's finding itself counts for nothing.
     """
     built = build(vectors, kind, seed=seed)
     asked = np.argsort(uniform(seed, np.arange(len(vectors)), stream=SAMPLE), kind="stable")[:queries]
-    exact, _ = build(vectors).search(vectors[asked], k)
-    best = recall(built.search(vectors[asked], k)[0], exact)
+    exact, best = _others(*build(vectors).search(vectors[asked], k + 1), asked)[0], 0.0
     for power in range(0 if kind == "ivf" else 4, 15):
         built.effort = 2**power
-        best = recall(built.search(vectors[asked], k)[0], exact)
+        best = recall(_others(*built.search(vectors[asked], k + 1), asked)[0], exact)
         if best >= least or kind == "exact":
             break
     return built, best
 
 
-def graph(
-    vectors: np.ndarray, k: int, *, kind: Kind | None = None, seed: int = 0,
-) -> tuple[np.ndarray, np.ndarray]:
-    """int64[n, k] the other rows nearest to each, float32[n, k] their cosines: exact up to 100,000 rows of 384, else HNSW.
-
-    A row is not its own neighbour, but equal rows are each other's. -1 where there are fewer than k others.
-    """
-    kind = kind or ("exact" if len(vectors) ** 2 * vectors.shape[1] <= EXACT_UP_TO else "hnsw")
-    k = min(k, max(len(vectors) - 1, 1))
-    rows, cosines = build(vectors, kind, seed=seed).search(vectors, k + 1)
-    own = rows == np.arange(len(rows))[:, None]
-    own[~own.any(axis=1), -1] = True  # among more than k equal rows its own was not listed: the last one goes
+def _others(rows: np.ndarray, cosines: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What was found for the rows `asked`, each without itself; where it is not listed, among more than k equal rows, the last goes."""
+    own = rows == asked[:, None]
+    own[~own.any(axis=1), -1] = True
     shape = (len(rows), rows.shape[1] - 1)
     return rows[~own].reshape(shape), cosines[~own].reshape(shape)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """int64[n, k] the other rows nearest to each, -1 where there are fewer, float32[n, k] their cosines; how they were searched
+    for, and the share of the true ones that was found, of `calibrated`'s sample."""
+
+    rows: np.ndarray
+    cosines: np.ndarray
+    search: Kind
+    recall: float
+
+
+def graph(vectors: np.ndarray, k: int, *, search: Search = "auto", least: float = 0.95, seed: int = 0) -> Graph:
+    """The k nearest other rows of each row; auto: exact up to 100,000 rows of 384, HNSW above.
+
+    HNSW and IVF look at as much as a recall of `least` needs, which is measured (`calibrated`).
+    A row is not its own neighbour, but equal rows are each other's.
+    """
+    if not 0 < least <= 1:
+        raise ValueError(f"recall is {least}; it must be above 0 and at most 1")
+    kind: Kind = search if search != "auto" else "exact" if len(vectors) ** 2 * vectors.shape[1] <= EXACT_UP_TO else "hnsw"
+    k = min(k, max(len(vectors) - 1, 1))
+    plain = kind == "exact" or len(vectors) < 2
+    built, said = (build(vectors), 1.0) if plain else calibrated(vectors, kind, k, seed=seed, least=least)
+    return Graph(*_others(*built.search(vectors, k + 1), np.arange(len(vectors))), kind, said)

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import itertools
 import json
 import re
 import shutil
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from tamis.operators.base import declared
 from tamis.operators.embed.batching import MULTIPLE, batches, padded
 from tamis.operators.embed.sentence import SentenceEncoder, embedding
+from tamis.operators.embed.unpadded import Unpadded, laid, product
 
 LENGTHS = st.lists(st.integers(1, 256), max_size=80)
 WORDS = re.findall(r"\w+", "the quick brown fox jumps over a lazy dog while planets turn and bread rises in the town")
@@ -46,6 +48,18 @@ def test_batches_are_a_partition_within_the_budget(lengths, batch_tokens):
         assert len(batch) * width <= batch_tokens or len(batch) == 1
         assert {int(w) for w in padded(np.array(lengths)[batch], 256)} == {width}
         assert len({lengths[i] == width for i in batch}) == 1  # padded rows and full ones never meet
+
+
+@given(LENGTHS, st.integers(1, 5000))
+def test_texts_laid_end_to_end_are_a_partition_within_the_budget(lengths, batch_tokens):
+    found = list(laid(np.array(lengths), batch_tokens))
+    rows = [int(i) for batch in found for i in batch]
+    assert sorted(rows) == list(range(len(lengths)))
+    assert [lengths[i] for i in rows] == sorted(lengths, reverse=True)
+    for batch, after in itertools.pairwise(found):
+        here = sum(lengths[i] for i in batch)
+        assert len(batch) == 1 or here <= batch_tokens
+        assert here + lengths[after[0]] > batch_tokens, "a batch is as full as it can be"
 
 
 def test_padding_is_a_function_of_the_length():
@@ -126,6 +140,39 @@ def test_neighbours_order_and_batch_borders_change_no_bit(encoder):
     parts = [encoder.encode(texts[a : a + 7], batch_tokens=1024) for a in range(0, 48, 7)]
     assert (np.concatenate(parts) == whole).all()
     assert (np.concatenate([encoder.encode([t]) for t in texts[:12]]) == whole[:12]).all()
+
+
+def test_without_padding_the_vectors_are_those_with_it(encoder):
+    assert encoder._unpadded is not None, "this model is one whose layers are known"
+    texts = sentences(30)
+    without, known = encoder.encode(texts), encoder._unpadded
+    encoder._unpadded = None
+    try:
+        padding = encoder.encode(texts)
+    finally:
+        encoder._unpadded = known
+    if encoder._model[0].auto_model.dtype.itemsize == 4:
+        assert np.abs(without - padding).max() < 2e-6
+    lengths = np.linalg.norm(without, axis=1) * np.linalg.norm(padding, axis=1)
+    assert ((without * padding).sum(axis=1) / lengths).min() > 0.9995
+
+
+def test_only_a_plain_bert_on_a_cpu_goes_without_padding(full):
+    inner = full._model[0].auto_model
+
+    class BertModel:
+        config, device = inner.config, "cuda:0"
+
+    assert Unpadded.able(inner) and not Unpadded.able(BertModel()) and not Unpadded.able(None) and not Unpadded.able(full)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_layer_by_another_library_is_the_same_layer(monkeypatch, there):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: there)
+    draw = torch.Generator().manual_seed(0)
+    weight, bias, x = (torch.randn(s, generator=draw) for s in ((40, 24), (40,), (33, 24)))
+    assert torch.allclose(product(weight, bias)(x), torch.nn.functional.linear(x, weight, bias), atol=1e-5)
 
 
 def test_vectors_are_those_of_sentence_transformers(encoder):

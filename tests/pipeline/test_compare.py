@@ -125,3 +125,33 @@ def test_the_proxy_tells_losses_and_intervals(data, tmp_path):
     gap = found["differences"][0]
     assert gap["low"] <= gap["mean"] <= gap["high"] and gap["mean"] == pytest.approx(means["k"] - means["random"], abs=1e-6)
     assert "95 % interval" in (tmp_path / "compare.md").read_text()
+    assert found["proxy"]["floor"].keys() == {"single_tokens"} and 0 < found["proxy"]["floor"]["single_tokens"] < np.log(280)
+
+
+def test_a_proxy_that_has_read_before_knows_more(data, tmp_path):
+    pytest.importorskip("torch")
+    small = ProxySettings(width=16, layers=1, heads=2, context=16, vocabulary=280, batch=4, device="cpu")
+    (tmp_path / "read.jsonl").write_text(data.read_text())
+    (tmp_path / "tests.jsonl").write_text("".join(data.read_text().splitlines(keepends=True)[:30]))
+    asked = Trial(small, epochs=1.0, start=str(tmp_path / "read.jsonl"), start_tokens=20_000, tests=str(tmp_path / "tests.jsonl"))
+    how = {"shares": (0.2,), "seeds": 1, "heldout": 0.0}
+    recipes = [words(data, "k_center_selector")]
+    found = compare(recipes, tmp_path / "out", proxy=asked, **how)
+    plain = compare(recipes, tmp_path / "out", proxy=Trial(small, epochs=1.0, tests=asked.tests), **how)
+    floor = found["proxy"]["floor"]
+    assert found["proxy"]["tested"] == 30 and found["pool"]["heldout"] == 0 and found["proxy"]["rate"] == pytest.approx(1e-3)
+    assert floor["start"] < floor["single_tokens"] == plain["proxy"]["floor"]["single_tokens"]
+    assert max(r["loss"] for r in found["runs"]) < min(r["loss"] for r in plain["runs"])
+    made = sorted((p.name, p.stat().st_mtime_ns) for p in (tmp_path / "out" / "trained").iterdir())
+    again = compare(recipes, tmp_path / "out", proxy=asked, **how)
+    assert again["table"] == found["table"] and len([n for n, _ in made if n.startswith("start-")]) == 2
+    assert sorted((p.name, p.stat().st_mtime_ns) for p in (tmp_path / "out" / "trained").iterdir()) == made
+
+
+@pytest.mark.parametrize(("asked", "told"), [
+    ({"kind": "ngram", "start": "x"}, "a start is for kind gpt"), ({"start": "nowhere.jsonl"}, "the proxy's start: .*nothing lies there"),
+    ({"tests": "nowhere.jsonl"}, "the proxy's tests: .*nothing lies there"),
+])
+def test_a_start_or_tests_that_cannot_be_are_refused(data, tmp_path, asked, told):
+    with pytest.raises(RecipeError, match=told):
+        compare([words(data, "k_center_selector")], tmp_path, seeds=1, proxy=Trial(**asked), heldout=0.1)

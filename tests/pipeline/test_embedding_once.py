@@ -109,6 +109,32 @@ def test_what_an_earlier_run_has_embedded_is_in_the_cache(tmp_path, model, encod
     assert (vectors(tmp_path / "two") == vectors(tmp_path / "plain")).all()
 
 
+def test_what_changes_and_is_turned_back_is_embedded_once(tmp_path, model, encoded):
+    (tmp_path / "data").mkdir()
+    given = rows(60)
+    data, out = written(tmp_path / "data", given), tmp_path / "out"
+
+    def told(**more):
+        recipe = words(data, out, model, **more)
+        recipe["process"].insert(0, {"text_length_filter": {"min_len": shortest}})
+        return facts(run(recipe))
+
+    shortest = 1
+    first = told()
+    assert first["computed"] == len(encoded) == len({r["text"] for r in given}) and first["repeated"] == 60 - first["computed"]
+    encoded.clear()
+    shortest = 12
+    assert told()["computed"] == 0 and encoded == [], "fewer rows, the same texts"
+    assert told(max_tokens=1)["computed"] == len(encoded) > 0, "another setting, other vectors"
+    encoded.clear()
+    shortest = 1
+    again = told()
+    assert again["computed"] == 0 and encoded == [] and again["repeated"] == first["repeated"]
+    assert told(cache="none") == again, "a fingerprint that is there is taken up"
+    shortest = 2
+    assert told(cache="none")["computed"] == len(encoded) == len({r["text"] for r in given})
+
+
 def test_the_cache_decides_no_fingerprint(tmp_path, model, encoded):
     (tmp_path / "data").mkdir()
     data = written(tmp_path / "data", rows(20))

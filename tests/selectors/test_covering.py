@@ -147,3 +147,16 @@ def test_what_is_no_use_is_refused():
         qdit(pool, 2, seed=0, alpha=2)
     with pytest.raises(ValueError, match="of 3 vectors 1 are zero"):
         k_center(Pool(np.arange(3), np.diag([1.0, 1, 0])), 2, seed=0)
+
+
+@pytest.mark.parametrize("search", ["hnsw", "ivf"])
+@pytest.mark.parametrize("choose", [facility_location, qdit])
+def test_neighbours_searched_for_otherwise_cover_as_well(choose, search):
+    pool = Pool(np.arange(900), cloud(900), np.linspace(0, 1, 900))
+    exact, other = choose(pool, 60, seed=0, neighbours=16), choose(pool, 60, seed=0, neighbours=16, search=search, recall=0.98)
+    assert exact.facts["search"] == "exact" and exact.facts["recall"] == 1
+    assert other.facts["search"] == search and other.facts["recall"] >= 0.98
+    graph = links(pool.embedding, 16)
+    assert worth(graph, other.index) >= 0.99 * worth(graph, exact.index)
+    again = choose(pool, 60, seed=0, neighbours=16, search=search, recall=0.98)
+    assert (again.index == other.index).all()

@@ -195,7 +195,7 @@ def test_nonsense_is_refused(change, words):
         kmeans_diversity(pool, 2, seed=0, **{k: v for k, v in change.items() if k not in columns})
 
 
-@pytest.mark.parametrize("k", ["silhouette", "agreement"])
+@pytest.mark.parametrize("k", ["silhouette", "exact_silhouette", "agreement"])
 def test_the_number_of_clusters_can_be_searched_for(k):
     points, _ = planted([90] * 8)
     chosen = kmeans_diversity(Pool(np.arange(720), points), 80, seed=0, k=k)

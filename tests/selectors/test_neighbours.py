@@ -40,10 +40,29 @@ def test_twice_the_same(kind):
 
 def test_a_row_is_not_its_own_neighbour():
     points = np.concatenate([rows(60), np.repeat(rows(1, seed=9), 12, axis=0)])  # twelve equal rows
-    found, cosines = graph(points, 5)
+    made = graph(points, 5)
+    found, cosines = made.rows, made.cosines
+    assert (made.search, made.recall) == ("exact", 1.0)
     assert found.shape == (72, 5) and not (found == np.arange(72)[:, None]).any()
     assert np.allclose(cosines[60:], 1, atol=1e-5) and (found[60:] >= 60).all()
 
 
 def test_recall_counts_sets():
     assert recall(np.array([[1, 2, 3]]), np.array([[3, 9, 1]])) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("search", ["hnsw", "ivf"])
+def test_a_graph_has_the_recall_that_it_says(search):
+    points = rows(1500)
+    exact, low, high = graph(points, 8), graph(points, 8, search=search, least=0.5), graph(points, 8, search=search, least=0.97)
+    for made, least in ((low, 0.5), (high, 0.97)):
+        assert made.search == search and made.recall >= least and made.rows.shape == exact.rows.shape
+        assert not (made.rows == np.arange(1500)[:, None]).any()
+        assert abs(recall(made.rows, exact.rows) - made.recall) < 0.05, "measured on 500 rows, true of all"
+    assert recall(high.rows, exact.rows) >= recall(low.rows, exact.rows)
+
+
+def test_a_recall_that_cannot_be_is_refused():
+    for least in (0.0, 1.5):
+        with pytest.raises(ValueError, match="recall is .*; it must be above 0 and at most 1"):
+            graph(rows(20), 3, search="hnsw", least=least)

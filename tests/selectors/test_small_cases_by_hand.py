@@ -142,7 +142,8 @@ def test_medoids_as_clusters_are_rows_and_every_row_is_at_its_nearest(spherical:
 @pytest.mark.parametrize("n", [1, 2, 3, 6])
 def test_of_few_rows_the_neighbours_are_the_others(n: int) -> None:
     points = unit(n)
-    found, cosines = graph(points, 4)
+    made = graph(points, 4)
+    found, cosines = made.rows, made.cosines
     every = points.astype(np.float64) @ points.T
     for i in range(n):
         there = found[i] >= 0
