@@ -163,7 +163,7 @@ def main() -> None:
     proxy = None if asked.proxy == "none" else Trial(
         ProxySettings(batch=asked.batch), kind=asked.proxy, epochs=asked.epochs, start=start, start_tokens=asked.start_tokens,
         rate=asked.rate, tests=str(tests) if asked.pool == "crooked" else None, most=asked.tests)
-    told = compare(recipes, asked.out / f"{asked.pool}-{asked.proxy}", shares=asked.shares, seeds=asked.seeds,
+    told = compare(recipes, asked.out / asked.pool, shares=asked.shares, seeds=asked.seeds,
                    heldout=asked.heldout if asked.pool == "even" else 0.0, proxy=proxy)
     print(markdown(told))
     print(json.dumps(told.get("proxy", {})))
