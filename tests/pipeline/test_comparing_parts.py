@@ -108,7 +108,10 @@ def test_the_trigram_trial_is_worked_out_by_hand_and_taken_up_again(data: Path, 
         scores.setdefault(run["name"], []).append(loss)
     for gap in (d for d in told["differences"] if d["what"] == "loss"):
         assert (gap["mean"], gap["low"], gap["high"]) == pytest.approx(paired(np.array(scores[gap["name"]]), np.array(scores["random"]), count))
-    assert told["proxy"] == {"kind": "ngram", "tested": len(held)} and told["pool"]["clusters"] is None
+    counts = np.bincount(np.concatenate(proxy.encode(pool.texts.tolist())), minlength=proxy.vocabulary) + 0.5
+    single = -np.log(np.concatenate([counts[row[: TRIAL.settings.context]] / counts.sum() for row in held])).mean()
+    assert told["proxy"] == {"kind": "ngram", "tested": len(held), "floor": {"single_tokens": pytest.approx(float(single))}}
+    assert told["pool"]["clusters"] is None
 
     def never(self: NgramProxy, rows: Any) -> Any:
         raise AssertionError("what was trained is kept")
