@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..selectors.influence.ready import InfluenceJob, answers
-from ..selectors.influence.rewards import Example, InfluenceModel, InfluenceSettings
+from ..selectors.influence.rewards import Example, InfluenceModel, InfluenceSettings, check_product
 from ..selectors.influence.samples import SampleModel
 from . import corpus
 from .errors import RecipeError, did_you_mean
@@ -35,6 +35,8 @@ def place(settings: Mapping[str, Any]) -> Path:
         raise ValueError(f"dimension must be the square of a whole number, such as 256 or 1024; it is {settings['dimension']}")
     if settings.get("vectors") == "zeroth_order" and settings["precision"] != "float32":
         raise ValueError("vectors: zeroth_order needs precision: float32: in bfloat16 a small step moves no weight")
+    if "product" in settings:
+        check_product(settings["product"], settings["score"], settings["precision"])
     folder = find_folder(settings["model"], "config.json")
     if settings["layers"] is not None:
         _check_layers(folder, settings["layers"])

@@ -5,7 +5,8 @@ output at position t. Only these factors are handed on; whoever needs a matrix m
 gradient, so backward computes none, and below the first of the layers there is no backward at all.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -66,6 +67,20 @@ class Network:
                 losses(logits, targets, batch.counts).sum().backward()
                 hooks.check()
             consumer.end(batch)
+
+
+@contextmanager
+def one_thread(device: str) -> Iterator[None]:
+    """On a CPU torch computes in one thread meanwhile: the last bits of a sum would depend on how many there are."""
+    import torch
+
+    before = torch.get_num_threads()
+    if device == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def losses(logits: "torch.Tensor", targets: "torch.Tensor", counts: "torch.Tensor") -> "torch.Tensor":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .network import one_thread
 from .rewards import Example, InfluenceModel
 from .saving import Put, load, plainly, save
 
@@ -45,9 +46,9 @@ class FittedInfluence:
         if digest(examples) != self.examples:
             raise ValueError("the query was made of another reference set")
         place = {t: i for i, t in enumerate(dict.fromkeys(texts))}
-        found = self.model.rewards(answers(list(place), self.after), self.query)
+        with one_thread(self.model.device):
+            found = self.model.rewards(answers(list(place), self.after), self.query)
         return found[[place[t] for t in texts]]
-
 
     def asked(self, texts: Sequence[str | None], examples: Sequence[Example]) -> Callable[[np.ndarray], np.ndarray]:
         """The rewards of a pool's rows as a selector asks for them: index int64[m] -> float64[m]; nothing is computed before."""
@@ -70,7 +71,8 @@ class InfluenceJob:
 
     def rewards(self, texts: Sequence[str | None], examples: Sequence[Example]) -> np.ndarray:
         """float64[n], with the curvature fitted on these same texts: for a notebook, where nothing is kept."""
-        query = self.model.query(self.model.factors(answers(texts, self.after), range(len(texts))), examples)
+        with one_thread(self.model.device):
+            query = self.model.query(self.model.factors(answers(texts, self.after), range(len(texts))), examples)
         return FittedInfluence(self.model, query, digest(examples), self.after).rewards(texts, examples)
 
     def fit(
@@ -83,7 +85,8 @@ class InfluenceJob:
         given = answers(texts, self.after)
         arguments = self._arguments(examples)
         if load(folder, "query", arguments) is None:
-            query = self.model.query(self.model.fitted(kept or folder, given, keys, self.put), examples)
+            with one_thread(self.model.device):
+                query = self.model.query(self.model.fitted(kept or folder, given, keys, self.put), examples)
             save(folder, "query", query, arguments, self.put)
         tokens = sum(d.told for d in self.model.documents(given)) if self.model.settings.curvature != "identity" else 0
         return {"layers": len(self.model.layers), "examples": len(examples), "fitted_rows": len(texts), "fitted_tokens": tokens}
@@ -100,7 +103,8 @@ class InfluenceJob:
         told = self.model.settings
         return {"examples": digest(examples), "model": self.model.identity, "score": told.score, "damping": told.damping,
                 "curvature": told.curvature, "layers": self.model.layers, "context": self.model.context, "overlap": told.overlap,
-                "max_tokens": told.max_tokens, "precision": told.precision}
+                "max_tokens": told.max_tokens, "precision": told.precision,
+                **({"product": told.product} if told.product == "difference" else {})}  # its query knows its slope
 
 
 def digest(examples: Sequence[Example]) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 
 from .blocks import blocks_of, linear_layers
 from .curvature import Factors, Kind, fit, solve
+from .differences import SLOPE, difference_rewards, slope
 from .documents import Batch, Document, batches, windows
 from .gradients import Matrices, Mean, Products
 from .network import Labels, Network
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import torch
 
 Score = Literal["dot", "cosine_mean"]
+Product = Literal["gradient", "difference"]
 Example = tuple[str, int]  # a text, and the first of its characters that counts
 
 
@@ -39,6 +41,7 @@ class InfluenceSettings:
         fused: queries, keys and values of an attention as one block.
         curvature, labels, seed: see `curvature.fit`.
         damping: lambda, as a share of the mean eigenvalue of each block.
+        product: gradient, a row's own and the query; or difference, of its loss a step along the query and one against it.
         score: dot, or cosine_mean: the mean of the cosines between the window's gradient and the query of each reference window.
         context, overlap: tokens of a window, and how many it shares with the one before.
         max_tokens: where a document is cut; None: nowhere.
@@ -52,6 +55,7 @@ class InfluenceSettings:
     seed: int = 0
     damping: float = 0.1
     score: Score = "dot"
+    product: Product = "gradient"
     context: int = 1024
     overlap: int = 1
     max_tokens: int | None = None
@@ -60,17 +64,18 @@ class InfluenceSettings:
     device: str = "auto"
 
 
-_NOT_OF_FACTORS = ("damping", "score", "batch_tokens", "device")
+_NOT_OF_FACTORS = ("damping", "score", "product", "batch_tokens", "device")
 
 
 class InfluenceModel:
     """A causal model of a Transformers folder, with the layers that are looked at; `reader` is its tokenizer.
 
-    Raises ValueError where the folder holds no such model in safetensors, or no such layers.
+    Raises ValueError where the folder holds no such model in safetensors, no such layers, or `difference` cannot be.
     """
 
     def __init__(self, path: str | Path, settings: InfluenceSettings | None = None, *, identity: str = "") -> None:
         self.settings = settings or InfluenceSettings()
+        check_product(self.settings.product, self.settings.score, self.settings.precision)
         self.device = _device(self.settings.device)
         self._model, self.reader = _loaded(Path(path), self.settings.precision, self.device)
         able = getattr(self._model.config, "max_position_embeddings", None) or self.settings.context
@@ -102,7 +107,9 @@ class InfluenceModel:
             return self._directions(factors, told)
         mean = Mean()
         self.network.walk(self.batches(told), mean)
-        return solve(factors, {k: v / len(told) for k, v in mean.sums.items()}, self.settings.damping)
+        gradient = {k: v / len(told) for k, v in mean.sums.items()}
+        solved = solve(factors, gradient, self.settings.damping)
+        return solved | {SLOPE: slope(gradient, solved)} if self.settings.product == "difference" else solved
 
     def _directions(self, factors: dict[str, Factors], documents: Sequence[Document]) -> dict[str, "torch.Tensor"]:
         """The mean over windows of each window's query, of length 1. Cost: an inverse-curvature product for each."""
@@ -121,7 +128,9 @@ class InfluenceModel:
         return total
 
     def rewards(self, texts: Sequence[Example], query: Matrices) -> np.ndarray:
-        """float64[n], the reward of each text; 0 where it has no token that counts. Cost: a pass forward and one back."""
+        """float64[n], the reward of each text; 0 where no token counts. Cost: a pass forward and one back, or two forward."""
+        if self.settings.product == "difference":
+            return difference_rewards(self, self.documents(texts), query)
         products = Products(len(texts), query, cosine=self.settings.score == "cosine_mean")
         self.network.walk(self.batches(self.documents(texts)), products)
         return products.rewards
@@ -187,6 +196,14 @@ class InfluenceModel:
         import torch
 
         return self._forward(torch.zeros((1, 2), dtype=torch.int64, device=self.device))
+
+
+def check_product(product: str, score: str, precision: str) -> None:
+    """Raises ValueError where rewards by difference are not told."""
+    if product == "difference" and score != "dot":
+        raise ValueError("product: difference knows no length of a gradient, so no cosine: use score: dot, or product: gradient")
+    if product == "difference" and precision != "float32":
+        raise ValueError("product: difference needs precision: float32: in bfloat16 a small step moves no weight")
 
 
 def _device(asked: str) -> str:

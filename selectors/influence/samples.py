@@ -1,13 +1,13 @@
 """A causal model that is asked about rows: how hard each is for it, and which way it points."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from .documents import Document
+from .network import one_thread
 from .prompted import count_tokens, documents, pairs
 from .rewards import InfluenceModel
 from .scores import Score, row_scores
@@ -34,7 +34,7 @@ class SampleModel:
     def scores(self, texts: Sequence[str | None], prompts: Sequence[str | None], wanted: Sequence[Score]) -> dict[str, np.ndarray]:
         """float64[n] by name; see `scores.row_scores`."""
         found, back = self._asked(texts, prompts)
-        with self._one_thread():
+        with one_thread(self.model.device):
             return {name: values[back] for name, values in row_scores(self.model, found, wanted).items()}
 
     def vectors(
@@ -43,7 +43,7 @@ class SampleModel:
     ) -> np.ndarray:
         """float64[n, d]; see `vectors`. Zeros where nothing counts."""
         found, back = self._asked(texts, prompts)
-        with self._one_thread():
+        with one_thread(self.model.device):
             if vectors == "gradient":
                 return gradient_vectors(self.model, found, dimension, seed)[back]
             if vectors == "hidden":
@@ -58,15 +58,3 @@ class SampleModel:
         given = pairs(texts, prompts, self.after)
         place = {pair: i for i, pair in enumerate(dict.fromkeys(given))}
         return documents(self.model.reader, list(place), self.model.context), np.array([place[pair] for pair in given], np.int64)
-
-    @contextmanager
-    def _one_thread(self) -> Iterator[None]:
-        import torch
-
-        before = torch.get_num_threads()
-        if self.model.device == "cpu":
-            torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)

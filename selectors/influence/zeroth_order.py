@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .documents import Batch, Document
+from .moving import kept, move
 from .rewards import InfluenceModel
 from .scores import PerToken
 
 if TYPE_CHECKING:
     import torch
-
-Moved = tuple[str, "torch.Tensor", "torch.Tensor"]  # name, weights, and a copy of them
 
 
 def zeroth_order_vectors(model: InfluenceModel, documents: Sequence[Document], probes: int, step: float, seed: int) -> np.ndarray:
@@ -28,15 +27,15 @@ def zeroth_order_vectors(model: InfluenceModel, documents: Sequence[Document], p
     Cost: two passes forward a probe, none back; below the first of the layers one pass for all probes.
     """
     found = np.zeros((len(documents), probes))
-    with _kept(model) as moved:
+    with kept(model.network) as moved:
         for batch in model.batches(documents):
             with _cut_short(model, batch):
                 for j in range(probes):
                     signs = [_signs(seed, j, name, weight) for name, weight, _ in moved]
                     for side in (step, -step):
-                        _move(moved, signs, side)
+                        move(moved, signs, side)
                         found[batch.rows, j] += _losses(model, documents, batch)[batch.rows] / (2 * side)
-                _move(moved, [], 0.0)
+                move(moved, [], 0.0)
     return found / np.sqrt(probes)
 
 
@@ -44,30 +43,6 @@ def _losses(model: InfluenceModel, documents: Sequence[Document], batch: Batch) 
     told = PerToken(documents)
     told.read(model, [batch])
     return told.mean("nll")
-
-
-@contextmanager
-def _kept(model: InfluenceModel) -> Iterator[list[Moved]]:
-    """The weights of the layers that are looked at; they are as they were when the block is left."""
-    import torch
-
-    layers = [layer for block in model.network.blocks for layer in block.layers]
-    whole = model.network.model
-    own = [(layer, name, p.data) for layer in layers for name, p in whole.get_submodule(layer).named_parameters(recurse=False)]
-    moved = [(f"{layer}.{name}", weight, weight.clone()) for layer, name, weight in own]
-    with torch.no_grad():
-        try:
-            yield moved
-        finally:
-            _move(moved, [], 0.0)
-
-
-def _move(moved: Sequence[Moved], signs: "Sequence[torch.Tensor]", side: float) -> None:
-    """The weights, `side` away from where they were; without signs, where they were."""
-    for i, (_, weight, held) in enumerate(moved):
-        weight.copy_(held)
-        if signs:
-            weight.add_(signs[i], alpha=side)
 
 
 def _signs(seed: int, probe: int, name: str, like: "torch.Tensor") -> "torch.Tensor":

@@ -240,3 +240,58 @@ def test_a_tokenizer_of_another_model_is_told(tmp_path, folder):
     with pytest.raises(ValueError, match="the tokenizer gives token .*, the model knows 300: the two are not of one model"):
         list(strange.batches(strange.documents([(COOKING[0], 0)])))
     assert list(strange.batches(strange.documents([("", 0)]))) == []
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+@pytest.mark.parametrize("fused", [False, True])
+def test_rewards_by_difference_are_those_of_the_gradients(tmp_path, kind, fused):
+    """Weights and biases, one layer or fused ones, of either layout; and the weights are afterwards what they were."""
+    made = InfluenceModel(make(tmp_path, kind, steps=60), replace(SETTINGS, layers=None, fused=fused))
+    before = {k: v.clone() for k, v in made._model.state_dict().items()}
+    by = as_model(made, product="difference")
+    query = by.query(made.factors(answers(TEXTS, None), range(len(TEXTS))), REFERENCE)
+    told, again = (m.rewards(answers([*TEXTS, ""], None), query) for m in (made, by))
+    assert np.abs(again - told).max() < 2e-3 * np.abs(told).max() and again[-1] == 0
+    assert by.rewards(REFERENCE, query).mean() == pytest.approx(float(query["slope"]), rel=2e-3)
+    assert all(torch.equal(v, before[k]) for k, v in made._model.state_dict().items())
+    for block in made.layers:
+        other = by.rewards(answers(TEXTS[:2], None), query | {block: query[block] * 0})
+        assert np.abs(other - told[:2]).max() > 1e-3 * np.abs(told).max(), "each block's part of the query counts"
+    assert by.rewards(answers(TEXTS, None), query | {"slope": torch.zeros(())}).tolist() == [0.0] * len(TEXTS)
+    with pytest.raises(ValueError, match="made for product: gradient"):
+        by.rewards(answers(TEXTS, None), made.query({}, REFERENCE))
+
+
+def test_a_difference_counts_answers_and_windows_as_gradients_do(model, factors):
+    """Only what follows the mark; the text of all in several windows, whose weights make the mean per token."""
+    query = as_model(model, product="difference").query(factors, REFERENCE)
+    asked = answers([*(f"{t} : {TEXTS[i]}" for i, t in enumerate(TEXTS[1:])), "no mark"], " : ")
+    told, again = (as_model(model, product=p).rewards(asked, query) for p in ("gradient", "difference"))
+    assert np.abs(again - told).max() < 2e-3 * np.abs(told).max() and again[-1] == told[-1] == 0
+    alone = [as_model(model, product="difference", batch_tokens=1).rewards([one], query)[0] for one in asked[:3]]
+    assert np.abs(np.array(alone) - again[:3]).max() < 2e-3 * np.abs(told).max(), "whoever is beside it"
+
+
+def test_a_difference_that_cannot_be_told_is_refused(folder):
+    with pytest.raises(ValueError, match="no cosine: use score: dot"):
+        InfluenceModel(folder, replace(SETTINGS, product="difference", score="cosine_mean"))
+    with pytest.raises(ValueError, match="needs precision: float32"):
+        InfluenceModel(folder, replace(SETTINGS, product="difference", precision="bfloat16"))
+
+
+@pytest.mark.parametrize("product", ["gradient", "difference"])
+def test_on_a_processor_one_thread_computes(model, tmp_path, monkeypatch, product):
+    """The last bits of sums depend on how many threads there are, so fitting and asking take one, and leave torch as it was."""
+    counts, forward = set(), type(model)._forward
+    monkeypatch.setattr(type(model), "_forward", lambda self, ids: counts.add(torch.get_num_threads()) or forward(self, ids))
+    asked = InfluenceJob(as_model(model, product=product))
+    asked.model.network = replace(asked.model.network, forward=asked.model._forward)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        asked.fit(tmp_path, TEXTS, range(len(TEXTS)), REFERENCE)
+        asked.ready(tmp_path, REFERENCE).rewards(TEXTS, REFERENCE)
+        asked.rewards(TEXTS[:2], REFERENCE)
+        assert counts == {1} and torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
