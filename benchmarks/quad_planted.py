@@ -1,6 +1,8 @@
 """Policies of quad_selector on a corpus of which half of the clusters are noise: what they take, and how many rows they ask about.
 
-Run: python benchmarks/quad_planted.py [--seeds 20] [--clusters 100] [--rows 1000] [--share 0.25] [--good 0.5]
+Run: python benchmarks/quad_planted.py [--seeds 20] [--clusters 100] [--rows 1000] [--share 0.25] [--good 0.5] [--first 100]
+
+The defaults of the settings were looked for on seeds 0 to 9 of this same generator; the tables are of seeds from `--first` on.
 
 Rewards as the released code of Quad has them: a row's standard deviation is 0.01, so that of a pull of 10 rows is 0.003; good
 clusters have means about 0.005, noise about 0, both with a deviation of 0.001. Rows cost tokens, log-normal, in clusters whose
@@ -70,10 +72,10 @@ def numbers(world: Planted, budget: float, index: np.ndarray, scored: int) -> tu
     return good / spent if spent else 1.0, good / could, scored / len(world.pool), spent / budget
 
 
-def table(seeds: int, clusters: int, rows: int, share: float, good: float) -> dict[str, np.ndarray]:
+def table(seeds: range, clusters: int, rows: int, share: float, good: float) -> dict[str, np.ndarray]:
     """Of each policy float64[seeds, 4]."""
     found: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in (*POLICIES, "random")}
-    for seed in range(seeds):
+    for seed in seeds:
         world = planted(seed, clusters, rows, good)
         assert world.pool.cost is not None
         budget = share * float(world.pool.cost.sum())
@@ -92,11 +94,13 @@ def main() -> None:
     read.add_argument("--rows", type=int, default=1000)
     read.add_argument("--share", type=float, default=0.25)
     read.add_argument("--good", type=float, default=0.5)
+    read.add_argument("--first", type=int, default=100)
     asked = read.parse_args()
     print(f"{asked.clusters} clusters of about {asked.rows} rows, {asked.good:.0%} of them good; budget {asked.share:.0%} of "
-          f"the tokens; {asked.seeds} seeds: mean (worst)\n")
+          f"the tokens; seeds {asked.first} to {asked.first + asked.seeds - 1}: mean (worst)\n")
     print(f"{'policy':<28}{'precision':>15}{'recall':>15}{'rows scored':>17}{'budget spent':>14}")
-    for name, told in table(asked.seeds, asked.clusters, asked.rows, asked.share, asked.good).items():
+    seeds = range(asked.first, asked.first + asked.seeds)
+    for name, told in table(seeds, asked.clusters, asked.rows, asked.share, asked.good).items():
         mean, worst, most = told.mean(axis=0), told.min(axis=0), told.max(axis=0)
         print(f"{name:<28}{mean[0]:>7.3f} ({worst[0]:.3f}){mean[1]:>7.3f} ({worst[1]:.3f}){mean[2]:>8.1%} ({most[2]:>6.1%})"
               f"{mean[3]:>13.1%}")

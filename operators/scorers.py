@@ -30,11 +30,12 @@ class Difficulty(Protocol):
 @mark("influence_scorer", resources={"scorer": "influence", "examples": "reference"})
 def influence_reward(
     text: pa.StringArray, *, scorer: Influence, examples: Sequence[tuple[str, int]], model: str, reference: dict[str, Any],
-    answer_after: str | None = None, layers: str | None = None, labels: Literal["sampled", "data"] = "sampled",
+    answer_after: str | None = None, adapter: str | None = None, layers: str | None = None,
+    labels: Literal["sampled", "data"] = "sampled",
     curvature: Literal["ekfac", "kfac", "diagonal", "identity"] = "ekfac", damping: float = 0.1, fit_rows: int = 1000,
     fused: bool = False, score: Literal["dot", "cosine_mean"] = "dot", product: Literal["gradient", "difference"] = "gradient",
     context: int = 1024, overlap: int = 1, max_tokens: int | None = 20480, batch_tokens: int = 4096,
-    precision: Literal["float32", "bfloat16"] = "float32", device: str = "cpu",
+    checkpointing: bool = False, precision: Literal["float32", "bfloat16"] = "float32", device: str = "cpu",
 ) -> pa.DoubleArray:
     """How much a row, given more weight in training, lowers the model's loss on the reference set; negative: raises it.
 
@@ -45,6 +46,8 @@ def influence_reward(
     (default text), `prompt_key` (read before the text, not predicted), `answer_after` (only what follows it counts).
     `answer_after`: the same, for the corpus' own rows. `labels: sampled` is the true Fisher, `data` the empirical one.
     `fused`: queries, keys and values as one block. `score: cosine_mean` is the mean cosine to each reference window.
+    `adapter`: a folder with a LoRA adapter of the model, whose matrices are then the layers that are looked at.
+    `checkpointing`: the model's layers are run again on the way back: a third more to compute, far less to hold.
     `product: difference`: not by a gradient, but by the row's loss a small step along the query and one against it.
     A text is cut at `max_tokens` and read in windows of `context` tokens that share `overlap`; each token counts once.
 

@@ -38,7 +38,9 @@ def place(settings: Mapping[str, Any]) -> Path:
     if "product" in settings:
         check_product(settings["product"], settings["score"], settings["precision"])
     folder = find_folder(settings["model"], "config.json")
-    if settings["layers"] is not None:
+    if settings.get("adapter") is not None:
+        find_folder(settings["adapter"], "adapter_config.json")
+    elif settings["layers"] is not None:
         _check_layers(folder, settings["layers"])
     return folder
 
@@ -73,7 +75,7 @@ def options(settings: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
 def job(path: str, sha256: str, given: Mapping[str, Any]) -> InfluenceJob:
     """The model, loaded. Raises ValueError where it cannot be."""
     told = dict(given)
-    after = told.pop("answer_after")
+    after, sha256 = told.pop("answer_after"), sha256 + told.pop("adapter_sha256", "")
     return InfluenceJob(InfluenceModel(path, InfluenceSettings(**told), identity=sha256), after, atomically)
 
 

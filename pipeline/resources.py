@@ -344,7 +344,9 @@ def _find_trainer(keyword: str, settings: Mapping[str, Any]) -> Pin:
 
 def _find_influence(keyword: str, settings: Mapping[str, Any]) -> Pin:
     path = influence.place(settings)
-    return Pin(keyword, "influence", str(path), digest(path), influence.options(settings))
+    adapter = settings.get("adapter")
+    tuned = (("adapter_sha256", digest(Path(adapter).expanduser())),) if adapter else ()
+    return Pin(keyword, "influence", str(path), digest(path), (*influence.options(settings), *tuned))
 
 
 def _find_sample_model(keyword: str, settings: Mapping[str, Any]) -> Pin:

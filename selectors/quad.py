@@ -27,11 +27,12 @@ def quad(
     parallel: int = 1, patience: int = 4, pilot: int = 500, quantile: float = 0.5, tau: float | None = None,
     confidence: float = 0.8, explore: float = 1.0, alpha: float | None = None, gamma: float = 0.99, radius: float = 0.2,
     start: Literal["each", "prior"] = "each", model: str | None = None, reference: dict[str, Any] | None = None,
-    answer_after: str | None = None, layers: str | None = None, labels: Literal["sampled", "data"] = "sampled",
+    answer_after: str | None = None, adapter: str | None = None, layers: str | None = None,
+    labels: Literal["sampled", "data"] = "sampled",
     curvature: Literal["ekfac", "kfac", "diagonal", "identity"] = "ekfac", damping: float = 0.1, fit_rows: int = 1000,
     fused: bool = False, score: Literal["dot", "cosine_mean"] = "dot", product: Literal["gradient", "difference"] = "gradient",
     context: int = 1024, overlap: int = 1, max_tokens: int | None = 20480, batch_tokens: int = 4096,
-    precision: Literal["float32", "bfloat16"] = "float32", device: str = "cpu",
+    checkpointing: bool = False, precision: Literal["float32", "bfloat16"] = "float32", device: str = "cpu",
 ) -> Selection:
     """Rows of the clusters that a bandit finds worth more than `tau` to a reference set, by asking about few rows of each.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from .blocks import Block
+from .checkpointing import run_again, stacked
 from .documents import Batch
 
 if TYPE_CHECKING:
@@ -41,11 +42,13 @@ class Network:
         model: any module; its parameters are set to ask for no gradient.
         forward: `Batch.inputs` -> logits float[b, t, classes].
         blocks: whose gradients.
+        again: stacked layers are run again on the way back, and nothing of what is inside them is kept meanwhile.
     """
 
     model: "torch.nn.Module"
     forward: Callable[["torch.Tensor"], "torch.Tensor"]
     blocks: tuple[Block, ...]
+    again: bool = False
 
     def walk(
         self, batches: Iterable[Batch], consumer: Consumer, *, labels: Labels = "data", seed: int = 0, look: Look | None = None,
@@ -57,8 +60,9 @@ class Network:
         import torch
 
         self.model.requires_grad_(False)
+        layers = stacked(self.model, self.blocks) if self.again else {}
         for batch in batches:
-            with _Hooks(self.model, self.blocks, batch, consumer) as hooks, torch.enable_grad():
+            with run_again(layers), _Hooks(self.model, self.blocks, batch, consumer, tuple(layers)) as hooks, torch.enable_grad():
                 logits = self.forward(batch.inputs)
                 logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
                 if look is not None:
@@ -110,7 +114,13 @@ def sampled(logits: "torch.Tensor", keys: np.ndarray, seed: int) -> "torch.Tenso
 class _Hooks:
     """Puts hooks on the layers for one batch, and puts together what they tell of each block."""
 
-    def __init__(self, model: "torch.nn.Module", blocks: Sequence[Block], batch: Batch, consumer: Consumer) -> None:
+    def __init__(
+        self, model: "torch.nn.Module", blocks: Sequence[Block], batch: Batch, consumer: Consumer, again: tuple[str, ...] = (),
+    ) -> None:
+        self._twice = tuple(f"{name}." for name in again)  # what is in these runs once more before its gradients are put together
+        self._inputs: dict[str, Any] = {}
+        self._early: dict[str, Any] = {}
+        self._heard: set[str] = set()
         self._model, self._batch, self._consumer = model, batch, consumer
         self._home = {layer: block for block in blocks for layer in block.layers}
         self._waiting: dict[str, dict[str, Any]] = {}
@@ -134,11 +144,28 @@ class _Hooks:
         def hook(module: Any, given: tuple[Any, ...], output: "torch.Tensor") -> "torch.Tensor":
             if not output.requires_grad:  # the first on its way: here the graph begins
                 output = output.detach().requires_grad_()
-            a = given[0].detach()
-            output.register_hook(lambda d: self._arrived(name, module, a, d))
+            if name in self._heard:
+                self._ran_again(name, module, given[0].detach())
+                return output
+            self._heard.add(name)
+            a = None if name.startswith(self._twice) else given[0].detach()
+            output.register_hook(lambda d: self._gradient(name, module, a, d))
             return output
 
         return hook
+
+    def _gradient(self, name: str, module: Any, a: Any, d: "torch.Tensor") -> None:
+        a = self._inputs.pop(name, None) if a is None else a
+        if a is None:
+            self._early[name] = d.detach()  # its input comes when the layer around it is run again
+        else:
+            self._arrived(name, module, a, d)
+
+    def _ran_again(self, name: str, module: Any, a: "torch.Tensor") -> None:
+        if name in self._early:
+            self._arrived(name, module, a, self._early.pop(name))
+        else:
+            self._inputs[name] = a
 
     def _arrived(self, name: str, module: Any, a: "torch.Tensor", d: "torch.Tensor") -> None:
         import torch

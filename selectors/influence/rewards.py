@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from .adapter import LAYERS, attach
 from .blocks import blocks_of, linear_layers
 from .curvature import Factors, Kind, fit, solve
 from .differences import SLOPE, difference_rewards, slope
@@ -37,6 +38,7 @@ class InfluenceSettings:
     """What decides the rewards, besides model and texts.
 
     Attributes:
+        adapter: a folder with a LoRA adapter of this model, whose matrices are then looked at where `layers` is None.
         layers: a pattern that is found in the names of the layers to look at; None: all linear ones but the last.
         fused: queries, keys and values of an attention as one block.
         curvature, labels, seed: see `curvature.fit`.
@@ -45,9 +47,11 @@ class InfluenceSettings:
         score: dot, or cosine_mean: the mean of the cosines between the window's gradient and the query of each reference window.
         context, overlap: tokens of a window, and how many it shares with the one before.
         max_tokens: where a document is cut; None: nowhere.
+        checkpointing: the stacked layers are run again on the way back: a third more to compute, far less to hold.
         batch_tokens, precision, device: memory, and how the model runs; auto is CUDA where there is one.
     """
 
+    adapter: str | None = None
     layers: str | None = None
     fused: bool = False
     curvature: Kind = "ekfac"
@@ -60,11 +64,12 @@ class InfluenceSettings:
     overlap: int = 1
     max_tokens: int | None = None
     batch_tokens: int = 4096
+    checkpointing: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
     device: str = "auto"
 
 
-_NOT_OF_FACTORS = ("damping", "score", "product", "batch_tokens", "device")
+_NOT_OF_FACTORS = ("adapter", "damping", "score", "product", "batch_tokens", "checkpointing", "device")
 
 
 class InfluenceModel:
@@ -81,8 +86,14 @@ class InfluenceModel:
         able = getattr(self._model.config, "max_position_embeddings", None) or self.settings.context
         self.context = min(self.settings.context, able)
         self.identity = identity or _identity(Path(path))
-        names = linear_layers(self._model, self.settings.layers)
-        self.network = Network(self._model, self._forward, blocks_of(self._model, self._probe, names, fused=self.settings.fused))
+        wanted, adapter = self.settings.layers, self.settings.adapter
+        if adapter:
+            attach(self._model, Path(adapter).expanduser())
+            wanted = wanted or LAYERS
+            self.identity += _identity(Path(adapter).expanduser(), "adapter_config.json")
+        names = linear_layers(self._model, wanted)
+        blocks = blocks_of(self._model, self._probe, names, fused=self.settings.fused)
+        self.network = Network(self._model, self._forward, blocks, self.settings.checkpointing)
 
     @property
     def layers(self) -> list[str]:
@@ -236,10 +247,10 @@ def _loaded(path: Path, precision: str, device: str) -> tuple[Any, Any]:
     return model, words
 
 
-def _identity(path: Path) -> str:
+def _identity(path: Path, config: str = "config.json") -> str:
     """sha256 of the folder's configuration and weights."""
     h = hashlib.sha256()
-    for file in sorted([path / "config.json", *path.glob("*.safetensors")]):
+    for file in sorted([path / config, *path.glob("*.safetensors")]):
         with file.open("rb") as f:
             while block := f.read(1 << 20):
                 h.update(block)
