@@ -1,13 +1,13 @@
 """What a text is before it is hashed: tables by which kernels fold case and leave characters out."""
 
 import string
-import sys
 from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 import regex
 
+from ..kernels.codepoints import CAPITAL_I_WITH_DOT, CAPITAL_SIGMA, CODE_POINTS, text_of
 from ..kernels.folding import DROP, Texts, irregular
 from ..kernels.strings import view
 
@@ -17,13 +17,13 @@ NO_TABLE = np.empty(0, np.uint32)
 @lru_cache(maxsize=1)
 def code_points() -> str:
     """Every code point in order, surrogates included: position = number."""
-    return "".join(map(chr, range(sys.maxunicode + 1)))
+    return text_of(np.arange(CODE_POINTS))
 
 
 @lru_cache(maxsize=1)
 def separators() -> np.ndarray:
     """bool[0x110000]: whether the code point is punctuation (`\\p{P}`), at which tokens end."""
-    marks = np.zeros(sys.maxunicode + 1, bool)
+    marks = np.zeros(CODE_POINTS, bool)
     marks[[found.start() for found in regex.finditer(r"\p{P}", code_points())]] = True
     return marks
 
@@ -36,17 +36,16 @@ def fold_table(lowercase: bool, ignore_non_character: bool) -> np.ndarray:
     """
     if not lowercase and not ignore_non_character:
         return NO_TABLE
-    table = np.arange(sys.maxunicode + 1, dtype=np.uint32)
+    table = np.arange(CODE_POINTS, dtype=np.uint32)
     if lowercase:
-        # a Python loop over code points, once per process
-        for point, lower in enumerate(map(str.lower, code_points())):
-            if len(lower) == 1:
-                table[point] = ord(lower)
+        table[[CAPITAL_SIGMA, CAPITAL_I_WITH_DOT]] = 0  # the one looks around it, the other becomes two
+        table = np.frombuffer(text_of(table).lower().encode("utf-32-le", "surrogatepass"), np.uint32).copy()
+        table[[CAPITAL_SIGMA, CAPITAL_I_WITH_DOT]] = ord("σ"), CAPITAL_I_WITH_DOT
     if ignore_non_character:
         drop = regex.compile(rf"\s|\d|[{regex.escape(string.punctuation)}]")
         gone = np.zeros(len(table), bool)
         gone[[found.start() for found in drop.finditer(code_points())]] = True
-        table[gone[np.minimum(table, sys.maxunicode)]] = DROP
+        table[gone[np.minimum(table, CODE_POINTS - 1)]] = DROP
     changed = np.flatnonzero(table != np.arange(len(table), dtype=np.uint32))
     return table[: changed[-1] + 1].copy()
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ..base import Range, Rule, feature, filter
 from ..kernels import runs as kernel
-from ..kernels.codepoints import CODE_POINTS, count_code_points, spread
+from ..kernels.codepoints import ALPHA, SPACE, classes, count_code_points, spread
 from ..kernels.english_lists import tables
 from ..kernels.english_words import english_runs
 from ..kernels.layout import count_symbols, line_facts, repeated_pieces
@@ -52,9 +52,8 @@ FINEWEB = (
 
 @cache
 def _classes() -> np.ndarray:
-    everything = [chr(code) for code in range(CODE_POINTS)]
-    table = np.fromiter(map(str.isspace, everything), np.uint8, CODE_POINTS) * np.uint8(kernel.BLANK)
-    table |= np.fromiter(map(str.isalpha, everything), np.uint8, CODE_POINTS) * np.uint8(kernel.LETTER)
+    table = (classes() & SPACE > 0) * np.uint8(kernel.BLANK)
+    table |= (classes() & ALPHA > 0) * np.uint8(kernel.LETTER)
     table |= ~spread(PUNCTUATION) * np.uint8(kernel.PLAIN)
     table.flags.writeable = False
     return table

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from ..base import Range, Rule, filter
 from ..kernels import runs, web_lines
-from ..kernels.codepoints import CODE_POINTS, spread
+from ..kernels.codepoints import CODE_POINTS, SPACE, classes, spread
 from ..kernels.english_lists import tables
 from ..kernels.english_words import english_runs
 from ..kernels.strings import view
@@ -26,7 +26,7 @@ C4 = (
 def _classes() -> tuple[np.ndarray, np.ndarray]:
     """(uint8[0x110000]: blank, no punctuation; bool[0x110000]: a mark that ends a sentence)."""
     everything = [chr(code) for code in range(CODE_POINTS)]
-    table = np.fromiter(map(str.isspace, everything), np.uint8, CODE_POINTS) * np.uint8(runs.BLANK)
+    table = (classes() & SPACE > 0) * np.uint8(runs.BLANK)
     table |= np.fromiter((unicodedata.category(c)[0] != "P" for c in everything), np.uint8, CODE_POINTS) * np.uint8(runs.PLAIN)
     table.flags.writeable = False
     return table, spread(TERMINAL)

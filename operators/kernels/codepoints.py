@@ -32,14 +32,15 @@ def spread(ranges: str) -> np.ndarray:
     return chosen
 
 
-def _text(codes: np.ndarray) -> str:
+def text_of(codes: np.ndarray) -> str:
+    """The text of these code points, surrogates included. Cost: a twentieth of joining `chr` of each."""
     return codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
 
 @cache
 def classes() -> np.ndarray:
     """uint8[0x110000], bits ALNUM, SPECIAL_CHARACTER, SPACE, BLANK, ALPHA. ALNUM, SPACE, ALPHA: this Python's str.isalnum ..."""
-    everything = _text(np.arange(CODE_POINTS))
+    everything = text_of(np.arange(CODE_POINTS))
     table = np.zeros(CODE_POINTS, np.uint8)
     # `re` asks str.isalnum and str.isspace: asking for a million characters one by one takes five times as long
     for run in re.finditer(r"[^\W_]+", everything):
@@ -61,7 +62,7 @@ def folds() -> np.ndarray:
     """
     table = np.arange(CODE_POINTS, dtype=np.uint32)
     table[[CAPITAL_SIGMA, CAPITAL_I_WITH_DOT]] = 0
-    lowered = _text(table).lower()
+    lowered = text_of(table).lower()
     table = np.frombuffer(lowered.encode("utf-32-le", "surrogatepass"), np.uint32).copy()
     table[[CAPITAL_SIGMA, CAPITAL_I_WITH_DOT]] = CAPITAL_SIGMA, CAPITAL_I_WITH_DOT
     table |= spread(SPECIAL)[table].astype(np.uint32) << STRIPPED

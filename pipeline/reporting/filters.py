@@ -12,10 +12,11 @@ from ..plan import Plan
 from ..steps import Step
 from ..workspace import StageFolder
 from . import numbers, svg
-from .numbers import Reached, Spread
+from .numbers import Departures, Reached, Spread
 from .shelf import Example, Shelf, by_chance
 from .words import drawn, number, stays
 
+HELD = 128 << 20  # bytes of numbers that are looked at together
 GONE, NEAR = 3, 2  # examples of rows that left, and of either side of each border
 
 
@@ -38,18 +39,22 @@ class FilterView:
 
 
 def views(manifest: Mapping[str, Any], plan: Plan, folders: Mapping[int, StageFolder], shelf: Shelf) -> Iterator[FilterView]:
-    """One view per filter step, in order. Cost: 17 bytes a row, for one filter at a time."""
+    """One view per filter step, in order. Cost: 17 bytes a row for each filter, for as many at a time as fit into HELD."""
     told = {s["step"]: s for s in manifest["steps"]}
     for stage in plan.stages:
-        for step in stage.steps:
-            if step.kind == "filter":
-                yield _view(step, told[step.number], folders[stage.index], shelf)
+        steps = [step for step in stage.steps if step.kind == "filter"]
+        at_once = HELD // (17 * max(1, *(told[step.number]["rows_in"] for step in steps), 1)) or 1
+        gone = Departures(folders[stage.index]) if steps else None
+        for some in (steps[i : i + at_once] for i in range(0, len(steps), at_once)):
+            assert gone is not None
+            found = numbers.reached(folders[stage.index], [(step.stats[-1], step.number) for step in some], gone)
+            for step, rows in zip(some, found, strict=True):
+                yield _view(step, told[step.number], rows, folders[stage.index], gone, shelf)
 
 
-def _view(step: Step, told: Mapping[str, Any], folder: StageFolder, shelf: Shelf) -> FilterView:
+def _view(step: Step, told: Mapping[str, Any], rows: Reached, folder: StageFolder, gone: Departures, shelf: Shelf) -> FilterView:
     op, stat = step.op, step.stats[-1]
     assert isinstance(op, Operator) and op.unit is not None and step.keep is not None
-    rows = numbers.reached(folder, stat, step.number)
     spread = numbers.spread(rows.values)
     lines = drawn(step.keep, op.unit)
     bins = numbers.histogram(rows.values, rows.left, spread, [v for _, v in lines])
@@ -57,7 +62,7 @@ def _view(step: Step, told: Mapping[str, Any], folder: StageFolder, shelf: Shelf
     members = None
     if op.member:
         name = step.stats[op.stats.index(op.member[0])]
-        members = svg.bars(numbers.labels(folder, name, step.number), f"Rows per {name}")
+        members = svg.bars(numbers.labels(folder, name, step.number, gone), f"Rows per {name}")
     values = [v for _, v in lines]
     return FilterView(
         told, op.summary, op.unit.name, stays(step.keep, op.unit), stat, spread, svg.histogram(bins, lines, alt), members,

@@ -30,19 +30,19 @@ def test_those_who_left_before_did_not_reach_the_step_and_those_without_a_number
     """Row 2 left before (no number), row 3 left here by its number, row 4 left here for want of one; row 6 leaves later."""
     made = stage(tmp_path, {"ids": [1, 2, 3, 4], "n": [5.0, None, 1.0, None], "left": [(2, 1), (3, 2), (4, 2)]},
                  {"ids": [5, 6], "n": [7.0, 8.0], "left": [(6, 3)]})
-    rows = numbers.reached(made, "n", 2)
+    rows, = numbers.reached(made, [("n", 2)], numbers.Departures(made))
     assert rows.ids.tolist() == [1, 3, 4, 5, 6] and rows.left.tolist() == [False, True, True, False, False]
     assert rows.values[[0, 1, 3, 4]].tolist() == [5, 1, 7, 8] and np.isnan(rows.values[2])
 
 
 def test_a_stage_without_parts_has_no_rows(tmp_path):
-    rows = numbers.reached(StageFolder(tmp_path), "n", 1)
+    rows, = numbers.reached(StageFolder(tmp_path), [("n", 1)], numbers.Departures(StageFolder(tmp_path)))
     assert (rows.ids.dtype, rows.values.dtype, rows.left.dtype) == (np.int64, np.float64, bool) and not len(rows.ids)
 
 
 def test_a_number_that_a_part_never_computed_is_none(tmp_path):
     made = stage(tmp_path, {"ids": [1, 2], "n": pa.array([3, None], pa.int64())}, {"ids": [3]})
-    told = [numbers.read_number(made.file("stats", i), "n") for i in (0, 1)]
+    told = [(ids, values) for i in (0, 1) for ids, (values,) in [numbers.read_numbers(made.file("stats", i), ["n"])]]
     assert [t[0].tolist() for t in told] == [[1, 2], [3]]
     assert told[0][1][0] == 3 and np.isnan(told[0][1][1]) and np.isnan(told[1][1]).all()
 
@@ -57,9 +57,9 @@ def test_labels_are_counted_most_frequent_first_ties_by_name_and_the_rest_togeth
     first = {"ids": range(6), "lang": ["en", "en", "de", None, "fr", "en"], "left": [(1, 1), (2, 1), (4, 9)]}
     second = {"ids": range(6, 9), "lang": ["de", "it", "it"], "left": [(7, 1)]}
     made = stage(tmp_path, first, second)
-    assert numbers.labels(made, "lang", 1) == [("en", 2, 1), ("de", 1, 1), ("it", 1, 1), ("fr", 1, 0)]
-    assert numbers.labels(made, "lang", 1, most=4)[-1] == ("fr", 1, 0)
-    assert numbers.labels(made, "lang", 1, most=2) == [("en", 2, 1), ("de", 1, 1), ("2 others", 2, 1)]
+    assert numbers.labels(made, "lang", 1, numbers.Departures(made)) == [("en", 2, 1), ("de", 1, 1), ("it", 1, 1), ("fr", 1, 0)]
+    assert numbers.labels(made, "lang", 1, numbers.Departures(made), most=4)[-1] == ("fr", 1, 0)
+    assert numbers.labels(made, "lang", 1, numbers.Departures(made), most=2) == [("en", 2, 1), ("de", 1, 1), ("2 others", 2, 1)]
 
 
 def test_a_summary_of_few():

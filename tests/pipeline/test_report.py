@@ -113,20 +113,25 @@ def test_the_numbers_of_a_filter_are_those_of_the_ledger(made):
     stage = StageFolder(next((folder / "out/work").glob("01-rows-*")))
     ledger = pq.read_table(folder / "out/ledger").to_pylist()
     rows_in = manifest["rows_in"]
-    for step, stat in ((1, "text_len"), (2, "alnum_ratio")):
+    asked, gone = ((1, "text_len"), (2, "alnum_ratio")), numbers.Departures(stage)
+    together = numbers.reached(stage, [(stat, step) for step, stat in asked], gone)
+    for (step, stat), rows in zip(asked, together, strict=True):
         before = {r[ID] for r in ledger if r["step"] < step}
         here = {r[ID]: r["value"] for r in ledger if r["step"] == step}
-        rows = numbers.reached(stage, stat, step)
         assert len(rows.ids) == rows_in - len(before) and not before & set(rows.ids.tolist())
         left = {int(i): float(v) for i, v, out in zip(rows.ids, rows.values, rows.left, strict=True) if out}
         assert left == here and here
+        alone, = numbers.reached(stage, [(stat, step)], gone)
+        assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(vars(alone).values(), vars(rows).values(), strict=True))
+    nothing, = numbers.reached(stage, [("no_such_number", 99)], gone)
+    assert len(nothing.ids) == 0 and len(gone.at("part-00000.parquet", 99)) == 0
 
 
 def test_a_label_that_decides_has_its_bars(tmp_path):
     pytest.importorskip("fasttext")
     planted.make(tmp_path, process=[{"language_id_score_filter": {"lang": "en", "min_score": 0.1}}])
     stage = StageFolder(next((tmp_path / "out/work").glob("01-rows-*")))
-    told = numbers.labels(stage, "lang", 1)
+    told = numbers.labels(stage, "lang", 1, numbers.Departures(stage))
     table = pq.read_table(stage.path / "stats").filter(pa.compute.field("lang").is_valid())
     assert sum(a + b for _, a, b in told) == len(table)
     assert all(stays == 0 for name, stays, _ in told if name != "en")

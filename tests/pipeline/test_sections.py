@@ -115,6 +115,21 @@ def test_a_filter_s_view(tmp_path):
     assert view.note == "1 rows have no number and are not drawn"
 
 
+def test_filters_are_viewed_alike_together_and_one_at_a_time(tmp_path, monkeypatch):
+    made = [built("text_length_filter", min_len=5), built("words_num_filter", 2, min_num=2), built("alphanumeric_filter", 3)]
+    folder = StageFolder(tmp_path)
+    write_table(folder.file("stats", 0), pa.table(
+        {ID: [1, 2, 3, 4], "text_len": [3, 7, 70, 9], "num_words": [None, 1, 9, 3], "alnum_ratio": [None, None, 0.5, 0.1]}))
+    write_table(folder.file("ledger", 0), pa.Table.from_pylist([{ID: 1, "step": 1}, {ID: 2, "step": 2}, {ID: 4, "step": 3}], ledger.SCHEMA))
+    plan: Any = SimpleNamespace(stages=[SimpleNamespace(index=1, steps=tuple(made))])
+    manifest = {"steps": [told(step, 4 - i, {"below_min": 1}) for i, step in enumerate(made)]}
+    together = [*filters.views(manifest, plan, {1: folder}, Shelf())]
+    monkeypatch.setattr(filters, "HELD", 1)
+    alone = [*filters.views(manifest, plan, {1: folder}, Shelf())]
+    assert alone == together and [v.spread.count for v in together] == [4, 3, 2]
+    assert [[e.id for e in v.gone] for v in together] == [[1], [2], [4]]
+
+
 def test_a_note_says_what_the_picture_does_not():
     log, plain = SimpleNamespace(log=True), SimpleNamespace(log=False)
     assert filters._note(log, Spread(9, 0)) == "the axis is logarithmic" and filters._note(plain, Spread(9, 0)) == ""
