@@ -318,3 +318,32 @@ def test_of_a_pool_s_rows_a_sample_alone_is_scored_again_by_what_was_fitted_for_
     (known,) = (tmp_path / "two" / "work").glob("*-pool-*/known.parquet")
     now = {r[ID]: r["influence_reward"] for r in pq.read_table(known).to_pylist()}
     assert len(now) == 12 and all(now[i] == r for i, r in fresh.items())
+
+
+def test_an_adapter_is_looked_at_and_its_content_decides(world, tmp_path):
+    """In a recipe, by differences; another adapter in the same place is another stage, and one that is not there is told first."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    lora = tmp_path / "lora"
+    lora.mkdir()
+    (lora / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 4}))
+    weights = {k: v for k, v in load_file(world / "model" / "model.safetensors").items() if k.endswith("mlp.down_proj.weight")}
+    for seed in range(2):
+        torch.manual_seed(seed)
+        shapes = {k.removesuffix(".weight"): v.shape for k, v in weights.items()}
+        held = {f"base_model.model.{k}.lora_A.weight": torch.randn(2, n) * 0.1 for k, (_, n) in shapes.items()}
+        held |= {f"base_model.model.{k}.lora_B.weight": torch.randn(m, 2) * 0.1 for k, (m, _) in shapes.items()}
+        save_file(held, lora / "adapter_model.safetensors")
+        asked = words(world, tmp_path / f"out{seed}", layers=None, adapter=str(lora), product="difference", checkpointing=True)
+        run(asked)
+        fit = json.loads(next((tmp_path / f"out{seed}").glob("work/*-score-*/fit/factors.json")).read_text())
+        assert sorted(fit["blocks"]) == sorted(f"{k}.lora_{side}" for k in shapes for side in "AB")
+    first, second = (rewards(tmp_path / f"out{seed}") for seed in range(2))
+    assert len(first) == 50 and first != second
+    names = {next((tmp_path / f"out{seed}").glob("work/*-score-*")).name for seed in range(2)}
+    assert len(names) == 2, "the stage is known by what the adapter holds"
+    with pytest.raises(RecipeError, match="adapter_config.json"):
+        plan.make(recipe.load(words(world, tmp_path / "none", adapter=str(tmp_path / "nowhere"))))
+    with pytest.raises(RecipeError, match="use score: dot"):
+        plan.make(recipe.load(words(world, tmp_path / "none", product="difference", score="cosine_mean")))
