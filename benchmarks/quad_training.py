@@ -302,6 +302,7 @@ def flops(folder: Path) -> dict[str, float]:
     """Arithmetic of a token, as torch counts products of matrices: training, a loss, a reward, fitting the curvature."""
     from torch.utils.flop_counter import FlopCounterMode
 
+    from tamis.selectors.influence.differences import SLOPE
     from tamis.selectors.influence.gradients import Mean
 
     model, text = InfluenceModel(folder, settings(0)), "what is counted here depends on the shape alone, not on the words. " * 20
@@ -309,6 +310,8 @@ def flops(folder: Path) -> dict[str, float]:
     count = sum(len(d.tokens) for d in model.documents(examples))
     mean = Mean()
     model.network.walk(model.batches(model.documents(examples)), mean)
+
+    query = mean.sums | {SLOPE: torch.ones(())}
 
     def told(what: Any) -> float:
         with FlopCounterMode(display=False) as counter:
@@ -319,7 +322,7 @@ def flops(folder: Path) -> dict[str, float]:
     ids = torch.zeros((8, WIDE), dtype=torch.int64)
     return {"train": told(lambda: plain(input_ids=ids, labels=ids).loss.backward()),
             "loss": told(lambda: asked_loss(model, [text] * 8)),
-            "reward": told(lambda: model.rewards(examples, mean.sums)),
+            "reward": told(lambda: model.rewards(examples, query)),
             "backward": told(lambda: model.network.walk(model.batches(model.documents(examples)), Mean())),
             "fit": told(lambda: model.factors(examples, range(8)))}
 
