@@ -50,6 +50,7 @@ def main() -> None:
     read.add_argument("--rows", type=int, default=100_000)
     read.add_argument("--dimensions", type=int, default=384)
     read.add_argument("-k", type=int, default=256)
+    read.add_argument("--only", nargs="+", help="rows of the table, by their names")
     asked = read.parse_args()
     points, k = rows_of(asked.rows, asked.dimensions), asked.k
     print(f"{asked.rows:,} x {asked.dimensions} unit rows, k {k}, {cores()} cores; plain (not spherical); best of 2, seconds; "
@@ -59,13 +60,14 @@ def main() -> None:
         "faiss, 20 rounds": lambda s: of_faiss(points, k, 20, s, 256),
         "faiss, 20 rounds, 1 thread": lambda s: of_faiss(points, k, 20, s, 256, threads=1),
         "ours, 4 rounds": lambda s: kmeans(points, k, seed=s, spherical=False, iterations=4).centroids,
+        "ours, 4 rounds, 1 thread": lambda s: kmeans(points, k, seed=s, spherical=False, iterations=4, threads=1).centroids,
         "ours, 10 rounds": lambda s: kmeans(points, k, seed=s, spherical=False, iterations=10).centroids,
         "ours, 20 rounds": lambda s: kmeans(points, k, seed=s, spherical=False, iterations=20).centroids,
         "ours, 20 rounds, 1 thread": lambda s: kmeans(points, k, seed=s, spherical=False, iterations=20, threads=1).centroids,
         "MiniBatchKMeans": lambda s: of_sklearn(points, k, s),
     }
     kmeans(points[:2000], 4, seed=0)  # compiled
-    for name, way in ways.items():
+    for name, way in ((n, w) for n, w in ways.items() if not asked.only or n in asked.only):
         times, used, found = [], [], []
         for seed in range(2):
             began, spent = time.perf_counter(), time.process_time()
