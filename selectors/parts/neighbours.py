@@ -98,7 +98,7 @@ def calibrated(
 
 
 def _others(rows: np.ndarray, cosines: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What was found for the rows `asked`, each without itself; where it is not listed, of more than k equal rows the last goes."""
+    """What was found for the rows `asked`, each without itself; where that is not listed, among many equal rows, the last goes."""
     own = rows == asked[:, None]
     own[~own.any(axis=1), -1] = True
     shape = (len(rows), rows.shape[1] - 1)
