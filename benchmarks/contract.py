@@ -10,6 +10,7 @@ shared by a cache (tests/spark/test_spark_contract.py computes them in each conf
 """
 
 import argparse
+import os
 import shutil
 import time
 from pathlib import Path
@@ -102,6 +103,8 @@ def main() -> None:
     ask.add_argument("--only", nargs="+")
     ask.add_argument("--out", type=Path, default=Path("outputs/contract"))
     asked = ask.parse_args()
+    asked.out = asked.out.absolute()
+    os.chdir(HOME.parent)  # from where the recipes' own paths lead
     splits.SMALLEST, local.cores = PIECES, lambda: 4
     print("| recipe | steps | rows | content hash | " + " | ".join(WAYS) + " | seconds |\n|---" + "|---" * (len(WAYS) + 4) + "|")
     for name, recipe in recipes().items():
@@ -109,7 +112,7 @@ def main() -> None:
             continue
         began, first, told = time.perf_counter(), None, []
         for way, keys in WAYS.items():
-            folder = asked.out.absolute() / name / way.replace(", ", "-").replace(" ", "-")
+            folder = asked.out / name / way.replace(", ", "-").replace(" ", "-")
             shutil.rmtree(folder, ignore_errors=True)
             hash_, found = answers(recipe, folder, asked.out, **keys)
             first = first or (hash_, found)

@@ -70,7 +70,7 @@ def embed(rows: list[dict[str, str]], vectors: str, model: Path | None) -> None:
         from tamis.selectors.influence.rewards import InfluenceModel, InfluenceSettings
         from tamis.selectors.influence.samples import SampleModel
 
-        asked = SampleModel(InfluenceModel(model, InfluenceSettings(context=TOKENS, device="cpu", batch_tokens=1024)))
+        asked = SampleModel(InfluenceModel(model, InfluenceSettings(context=TOKENS, device="cpu")))
         kind: Any = vectors
         found = asked.vectors(texts, [None] * len(texts), vectors=kind).astype(np.float32)
     OUT.mkdir(parents=True, exist_ok=True)

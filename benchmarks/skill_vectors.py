@@ -64,7 +64,7 @@ def make(data: Path, model: Path, each: int, only: str | None) -> None:
     texts, prompts = [r["answer"] for r in rows], [r["prompt"] for r in rows]
 
     def asked(layers: str | None = None) -> SampleModel:
-        return SampleModel(InfluenceModel(model, InfluenceSettings(layers=layers, context=TOKENS, device="cpu", batch_tokens=1024)))
+        return SampleModel(InfluenceModel(model, InfluenceSettings(layers=layers, context=TOKENS, device="cpu")))
 
     def scores() -> np.ndarray:
         found = asked(LAST).scores(texts, prompts, ("ppl", "el2n", "entropy", "grand", "grounding"))

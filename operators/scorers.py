@@ -34,7 +34,7 @@ def influence_reward(
     labels: Literal["sampled", "data"] = "sampled",
     curvature: Literal["ekfac", "kfac", "diagonal", "identity"] = "ekfac", damping: float = 0.1, fit_rows: int = 1000,
     fused: bool = False, score: Literal["dot", "cosine_mean"] = "dot", product: Literal["gradient", "difference"] = "gradient",
-    context: int = 1024, overlap: int = 1, max_tokens: int | None = 20480, batch_tokens: int = 4096,
+    context: int = 1024, overlap: int = 1, max_tokens: int | None = 20480, batch_tokens: int | None = None,
     checkpointing: bool = False, precision: Literal["float32", "bfloat16"] = "float32", device: str = "cpu",
 ) -> pa.DoubleArray:
     """How much a row, given more weight in training, lowers the model's loss on the reference set; negative: raises it.
@@ -66,7 +66,7 @@ def influence_reward(
 def difficulty(
     text: pa.StringArray, prompt: pa.StringArray, *, reader: Difficulty, model: str,
     scores: tuple[Score, ...] = ("ppl", "el2n", "entropy"), prompt_keys: tuple[str, ...] = (), answer_after: str | None = None,
-    layers: str | None = None, max_tokens: int = 1024, batch_tokens: int = 4096,
+    layers: str | None = None, max_tokens: int = 1024, batch_tokens: int | None = None,
     precision: Literal["float32", "bfloat16"] = "float32", device: str = "cpu",
 ) -> pa.StructArray:
     """How hard a row is for a causal language model: numbers of its answer, which `adapt_selector` can choose by.

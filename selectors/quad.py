@@ -31,7 +31,7 @@ def quad(
     labels: Literal["sampled", "data"] = "sampled",
     curvature: Literal["ekfac", "kfac", "diagonal", "identity"] = "ekfac", damping: float = 0.1, fit_rows: int = 1000,
     fused: bool = False, score: Literal["dot", "cosine_mean"] = "dot", product: Literal["gradient", "difference"] = "gradient",
-    context: int = 1024, overlap: int = 1, max_tokens: int | None = 20480, batch_tokens: int = 4096,
+    context: int = 1024, overlap: int = 1, max_tokens: int | None = 20480, batch_tokens: int | None = None,
     checkpointing: bool = False, precision: Literal["float32", "bfloat16"] = "float32", device: str = "cpu",
 ) -> Selection:
     """Rows of the clusters that a bandit finds worth more than `tau` to a reference set, by asking about few rows of each.

@@ -26,7 +26,7 @@ def model_vectors(
     text: pa.StringArray, prompt: pa.StringArray, *, reader: Reader, model: str,
     vectors: Literal["gradient", "zeroth_order", "hidden"] = "gradient", layers: str | None = None, dimension: int = 1024,
     probes: int = 256, step: float = 1e-3, hidden_layer: int = -1, seed: int = 0, prompt_keys: tuple[str, ...] = (),
-    answer_after: str | None = None, max_tokens: int = 1024, batch_tokens: int = 4096,
+    answer_after: str | None = None, max_tokens: int = 1024, batch_tokens: int | None = None,
     precision: Literal["float32", "bfloat16"] = "float32", device: str = "cpu",
 ) -> pa.FixedSizeListArray:
     """Unit vector of each row as a causal language model takes it: by gradients, rows that teach it the same lie together.

@@ -48,7 +48,7 @@ class InfluenceSettings:
         context, overlap: tokens of a window, and how many it shares with the one before.
         max_tokens: where a document is cut; None: nowhere.
         checkpointing: the stacked layers are run again on the way back: a third more to compute, far less to hold.
-        batch_tokens, precision, device: memory, and how the model runs; auto is CUDA where there is one.
+        batch_tokens, precision, device: memory (None: 512 tokens on a CPU, else 4,096), and how it runs; auto is CUDA where there is one.
     """
 
     adapter: str | None = None
@@ -63,7 +63,7 @@ class InfluenceSettings:
     context: int = 1024
     overlap: int = 1
     max_tokens: int | None = None
-    batch_tokens: int = 4096
+    batch_tokens: int | None = None
     checkpointing: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
     device: str = "auto"
@@ -185,7 +185,8 @@ class InfluenceModel:
         if most >= rows:
             raise ValueError(f"the tokenizer gives token {most}, the model knows {rows:,}: the two are not of one model")
         found = windows(documents, self.context, self.settings.overlap)
-        return batches(found, self.settings.batch_tokens, self.device, self.context)
+        most = self.settings.batch_tokens or (512 if self.device == "cpu" else 4096)  # on a CPU more is no faster, only larger
+        return batches(found, most, self.device, self.context)
 
     def counted(self, batch: Batch) -> "torch.Tensor":
         """float[m, classes], in float32 at least: the logits where the loss counts, row by row; the head reads no other place."""
