@@ -48,7 +48,7 @@ class InfluenceSettings:
         context, overlap: tokens of a window, and how many it shares with the one before.
         max_tokens: where a document is cut; None: nowhere.
         checkpointing: the stacked layers are run again on the way back: a third more to compute, far less to hold.
-        batch_tokens, precision, device: memory (None: 512 tokens on a CPU, else 4,096), and how it runs; auto is CUDA where there is one.
+        batch_tokens, precision, device: memory (None: 512 tokens on a CPU, else 4,096), how it runs; auto: CUDA where there is one.
     """
 
     adapter: str | None = None
