@@ -112,7 +112,7 @@ def show() -> None:
     for j, size in enumerate(chosen.facts["sizes"]):
         here = chosen.notes["cluster"] == j
         mostly = ", ".join(f"{n} {c}" for n, c in Counter(np.array(names)[here].tolist()).most_common(3))
-        print(f"| {j} | {size} | {mostly} | {SCORES[chosen.notes['scorer'][here][0]]} | {(picked & here).sum()} |")
+        print(f"| {j} | {size} | {mostly} | {chosen.notes['scorer'][here][0]} | {(picked & here).sum()} |")
     print("\npicked by source: " + ", ".join(f"{n} {(picked & (source == i)).sum()}" for i, n in enumerate(SOURCES)))
 
 

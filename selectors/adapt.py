@@ -37,7 +37,7 @@ def adapt(
     of its centre to the 20 nearest others.
 
     Budget in rows: exactly `min(budget, n)`; with costs, whatever still fits.  Pick order: proportional over the clusters.
-    `gain`: the score by which the row's cluster draws.  Notes: `cluster`, `scorer` (its place in `score_keys`), `stratum`
+    `gain`: the score by which the row's cluster draws.  Notes: `cluster`, `scorer` (its name), `stratum`
     (-1: cut), `distance`.  Facts: `left`, k, per cluster `sizes`, `quotas`, `picked`; `scorers`: how many clusters each one draws.
     `known`, the clusters of a lifelong pool, are the start of these, and keep their names (`parts/identity.py`).
     Raises ValueError on scores that are no numbers, with their count.
@@ -60,7 +60,8 @@ def adapt(
         "picked": np.bincount(labels[index], minlength=count).tolist(),
         "scorers": {name: int((scorer == s).sum()) for s, name in enumerate(score_keys)},
     }
-    notes = {"cluster": named.names[labels], "scorer": scorer[labels], "stratum": stratum, "distance": clusters.distance}
+    notes = {"cluster": named.names[labels], "scorer": np.array(score_keys)[scorer[labels]], "stratum": stratum,
+             "distance": clusters.distance}
     return replace(ended(pool, budget, index, own[index], notes, told), remember=named.remembered(index))
 
 

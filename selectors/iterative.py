@@ -58,7 +58,8 @@ def iterative_diversity(
     `gain`: the weight of the row's cluster when it was picked, 1 the average.  Notes: `cluster`, `round` (0: not
     picked), `score` (of the last round; NaN: not picked).  Facts: k, `left`, and per round `weights`, `picked`.
     """
-    _check(pool, budget, rounds, floor, eta)
+    _check(pool, budget, {"rounds": (rounds, 1, np.inf), "floor": (floor, 0, 1), "eta": (eta, 0, np.inf),
+                          "shrink": (shrink, 0, np.inf)})
     if not len(pool):
         return ended(pool, budget, np.empty(0, np.int64), np.empty(0))
     asked, searched = number_of_clusters(vectors_of(pool), k, seed=seed, ids=pool.ids, spherical=True)
@@ -87,11 +88,12 @@ def iterative_diversity(
     return _selection(pool, budget, labels, taken, gains, done, {"k": count, **searched}, place)
 
 
-def _check(pool: Pool, budget: float, rounds: int, floor: float, eta: float) -> None:
+def _check(pool: Pool, budget: float, bounds: dict[str, tuple[float, float, float]]) -> None:
     check_budget(pool, budget)
     check_ids(pool)
-    if rounds < 1 or not 0 <= floor <= 1 or not eta >= 0:
-        raise ValueError(f"rounds must be at least 1 (is {rounds}), floor 0 to 1 (is {floor}), eta 0 or more (is {eta})")
+    for name, (value, least, most) in bounds.items():
+        if not least <= value <= most:
+            raise ValueError(f"{name} is {value:g}; it must be {f'{least} or more' if most == np.inf else f'{least} to {most}'}")
     if pool.text is None and len(pool):
         raise ValueError("it trains on texts: the pool has none")
 

@@ -228,6 +228,8 @@ def test_tokens_that_nobody_has_counted_are_no_number() -> None:
     ({"semantic_deduplicator": {"eps": 5}}, "eps"), ({"semantic_deduplicator": {"eps": -1}}, "eps"),
     ({"cluster_pruning_selector": {"select_num": 3, "k": 0}}, "k must be 1 or more clusters, it is 0"),
     ({"kmeans_diversity_selector": {"select_num": 3, "k": -4}}, "k must be 1 or more clusters, it is -4"),
+    ({"kmeans_diversity_selector": {"select_num": 3, "clustering": "bounded", "most": 0}}, "most must be 1 or more rows of a cluster"),
+    ({"iterative_diversity_selector": {"select_num": 3, "rounds": 0}}, "rounds is 0; it must be 1 or more"),
     ({"kmeans_diversity_selector": {"select_num": 3, "beta": -3}}, "beta"),
 ])
 def test_what_a_selector_refuses_is_told_before_data_is_read(home, step, told):

@@ -66,8 +66,9 @@ def test_texts_that_are_not_there(name: str, words: str) -> None:
     ("kmeans_diversity_selector", {"k": -2}, "k is -2"), ("kmeans_diversity_selector", {"iterations": 0}, "iterations is 0"),
     ("kmeans_diversity_selector", {"clustering": "bounded", "most": 0, "k": 2}, "most is 0"), ("d4_selector", {"dedup_ratio": 0.0}, "dedup_ratio is 0.0"),
     ("d4_selector", {"dedup_ratio": 1.01}, "dedup_ratio is 1.01"), ("qdit_selector", {"alpha": -0.1}, "alpha is -0.1"),
-    ("qdit_selector", {"alpha": np.nan}, "alpha is nan"), ("iterative_diversity_selector", {"rounds": 0}, r"rounds must be at least 1 \(is 0\)"),
-    ("iterative_diversity_selector", {"floor": 1.5}, r"floor 0 to 1 \(is 1.5\)"), ("iterative_diversity_selector", {"eta": np.nan}, r"eta 0 or more \(is nan\)"),
+    ("qdit_selector", {"alpha": np.nan}, "alpha is nan"), ("iterative_diversity_selector", {"rounds": 0}, "rounds is 0; it must be 1 or more"),
+    ("iterative_diversity_selector", {"floor": 1.5}, "floor is 1.5; it must be 0 to 1"), ("iterative_diversity_selector", {"eta": np.nan}, "eta is nan; it must be 0 or more"),
+    ("iterative_diversity_selector", {"shrink": -1.0}, "shrink is -1; it must be 0 or more"),
 ])
 def test_settings_out_of_their_range(name: str, settings: dict[str, Any], words: str) -> None:
     refused(catalog.by_name(name), pool_of(), words, **settings)
