@@ -51,7 +51,8 @@ class Unpadded:
         """Whether this is a model whose layers these are."""
         config = getattr(model, "config", None)
         plain = getattr(config, "position_embedding_type", "absolute") == "absolute" and not getattr(config, "is_decoder", False)
-        return type(model).__name__ == "BertModel" and plain and str(getattr(model, "device", "")) == "cpu"
+        known = type(model).__name__ == "BertModel" and plain and str(getattr(model, "device", "")) == "cpu"
+        return known and all(map(_as_made, model.encoder.layer))
 
     def __call__(self, tokens: Sequence[Sequence[int]]) -> "list[torch.Tensor]":
         """float[c, l, d] for each run of c texts of one length l, the texts as they come: their tokens' last states."""
@@ -61,7 +62,8 @@ class Unpadded:
         used = sum(count * length for count, length in groups)
         filler = -used % MULTIPLE  # as many rows as fill a multiple of 16: what a row of a product meets is then the same
         ids = torch.tensor([i for t in tokens for i in t] + [0] * filler)
-        places = torch.cat([torch.arange(length).repeat(count) for count, length in [*groups, (1, filler)]])
+        nowhere = torch.zeros(filler, dtype=torch.long)
+        places = torch.cat([*(torch.arange(length).repeat(count) for count, length in groups), nowhere])
         inside = self._inside
         words = inside.word_embeddings(ids) + inside.token_type_embeddings.weight[0]  # in the order in which transformers adds them
         x = inside.LayerNorm(words + inside.position_embeddings(places))
@@ -84,6 +86,14 @@ class Unpadded:
         return seen
 
 
+def _as_made(layer: Any) -> bool:
+    """Whether all that has weights in a layer is as transformers makes it: an adapter's or a quantised one does more."""
+    import torch
+
+    return all(type(part) in (torch.nn.Linear, torch.nn.LayerNorm) for part in layer.modules()
+               if next(part.parameters(recurse=False), None) is not None or isinstance(part, torch.nn.Linear))
+
+
 def product(weight: "torch.Tensor", bias: "torch.Tensor") -> Callable[["torch.Tensor"], "torch.Tensor"]:
     """The linear layer of these: by oneDNN with the weight laid out for it once, where torch has that, else as torch does it.
 
@@ -98,14 +108,19 @@ def product(weight: "torch.Tensor", bias: "torch.Tensor") -> Callable[["torch.Te
     names = ("_reorder_linear_weight", "_linear_pointwise")
     if not torch.backends.mkldnn.is_available() or not all(hasattr(torch.ops.mkldnn, name) for name in names):
         return plain
-    laid_out, op = torch.ops.mkldnn._reorder_linear_weight(weight.detach()), torch.ops.mkldnn._linear_pointwise
 
     def by_onednn(x: "torch.Tensor") -> "torch.Tensor":
         return op(x, laid_out, bias, "none", [], "")  # type: ignore[no-any-return]
 
     asked = torch.linspace(-1, 1, MULTIPLE * weight.shape[1]).view(MULTIPLE, -1).to(weight.dtype)
     wanted, near = plain(asked).float(), 1e-4 if weight.dtype == torch.float32 else 0.02
-    return by_onednn if bool((by_onednn(asked).float() - wanted).abs().max() <= near * (wanted.abs().max() + 1)) else plain
+    try:
+        laid_out, op = torch.ops.mkldnn._reorder_linear_weight(weight.detach()), torch.ops.mkldnn._linear_pointwise
+        found = by_onednn(asked).float()
+    except (RuntimeError, TypeError):  # it cannot on this CPU, or is called otherwise by now
+        return plain
+    same = found.shape == wanted.shape and bool((found - wanted).abs().max() <= near * (wanted.abs().max() + 1))
+    return by_onednn if same else plain
 
 
 def _runs(lengths: list[int]) -> list[tuple[int, int]]:

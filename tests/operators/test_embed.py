@@ -175,6 +175,42 @@ def test_a_layer_by_another_library_is_the_same_layer(monkeypatch, there):
     assert torch.allclose(product(weight, bias)(x), torch.nn.functional.linear(x, weight, bias), atol=1e-5)
 
 
+def _no_primitive(*told: object) -> None:
+    raise RuntimeError("could not create a primitive")
+
+
+@pytest.mark.parametrize("op", [_no_primitive, lambda x, weight, bias: x, lambda x, *told: x[:, :1], lambda x, *told: x * float("nan")])
+def test_a_library_that_cannot_or_answers_otherwise_is_not_asked_again(monkeypatch, op):
+    torch = pytest.importorskip("torch")
+
+    class Ops:
+        _linear_pointwise = staticmethod(op)
+        _reorder_linear_weight = staticmethod(lambda weight: weight)
+
+    monkeypatch.setattr(torch.ops, "mkldnn", Ops)
+    draw = torch.Generator().manual_seed(0)
+    weight, bias, x = (torch.randn(s, generator=draw) for s in ((40, 24), (40,), (33, 24)))
+    assert torch.equal(product(weight, bias)(x), torch.nn.functional.linear(x, weight, bias))
+
+
+def test_a_layer_that_an_adapter_has_taken_over_goes_as_its_maker_wants():
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+
+    class Adapted(torch.nn.Linear):
+        def forward(self, x):
+            return super().forward(x) * 1.5
+
+    small = {"vocab_size": 30, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12}
+    model = transformers.BertModel(transformers.BertConfig(max_position_embeddings=5, **small)).eval()
+    assert Unpadded.able(model)
+    with torch.inference_mode():  # a model of fewer places than a multiple of 16
+        (ours,) = Unpadded(model)([[1, 2, 3, 4, 5]])
+        assert torch.allclose(ours, model(torch.tensor([[1, 2, 3, 4, 5]])).last_hidden_state, atol=1e-5)
+    model.encoder.layer[1].attention.self.query = Adapted(8, 8)
+    assert not Unpadded.able(model)
+
+
 def test_vectors_are_those_of_sentence_transformers(encoder):
     from sentence_transformers import SentenceTransformer
 
