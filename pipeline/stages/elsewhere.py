@@ -43,8 +43,8 @@ def bytes_held(before: Lineage, parts: Sequence[int]) -> int:
     if before.vectors is None:
         return 0
     files = [before.vectors.file("vectors", part) for part in parts]
-    kinds = [pq.read_schema(file).field("vector").type for file in files[:1]]
-    return sum(4 * kind.list_size * pq.read_metadata(file).num_rows for kind in kinds for file in files)
+    wide = max((pq.read_schema(file).field("vector").type.list_size for file in files), default=0)  # a part without rows has any
+    return 4 * wide * sum(pq.read_metadata(file).num_rows for file in files)
 
 
 @dataclass(frozen=True)

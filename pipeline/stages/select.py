@@ -67,8 +67,8 @@ def _choose(stage: Stage, folder: StageFolder, before: Lineage, engine: Engine, 
         picked = np.zeros(len(pool), bool)
         picked[chosen.index] = True
         explain(folder, before, parts, step.text_key, pool, notes, picked)
+    shutil.rmtree(folder.path / "asked", ignore_errors=True)  # before the choice is told: who resumes then has nothing to remove
     _write(step, folder, pool, chosen, budget)
-    shutil.rmtree(folder.path / "asked", ignore_errors=True)
 
 
 def _may_be_elsewhere(step: Step) -> bool:

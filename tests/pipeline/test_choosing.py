@@ -11,7 +11,7 @@ import pytest
 from tamis.pipeline import steps
 from tamis.pipeline.ledger import ID, POSITION, SOURCE
 from tamis.pipeline.stages import select
-from tamis.pipeline.stages.elsewhere import vectors_of
+from tamis.pipeline.stages.elsewhere import bytes_held, vectors_of
 from tamis.pipeline.stages.lineage import Lineage
 from tamis.pipeline.workspace import StageFolder, read_json, write_table
 from tamis.selectors.base import Pool, Selection
@@ -89,6 +89,15 @@ def test_vectors_find_their_rows_in_any_order(before, tmp_path):
     assert told.tolist() == [[3, 3], [1, 1]] and told.dtype == np.float32
     with pytest.raises(ValueError, match="put a text_embedding_mapper step before it"):
         vectors_of(before, 0, np.array([3]))
+
+
+def test_what_vectors_would_take_is_told_though_the_first_part_has_no_rows(before, tmp_path):
+    stage = StageFolder(tmp_path / "vectors")
+    none = pa.FixedSizeListArray.from_arrays(pa.array([], pa.float16()), 1)
+    some = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(12, np.float16)), 6)
+    for part, (ids, vectors) in enumerate((([], none), ([9, 8], some))):
+        write_table(stage.file("vectors", part), pa.table({ID: pa.array(ids, pa.int64()), "vector": vectors}))
+    assert bytes_held(before.after_embedding(stage), range(2)) == 4 * 6 * 2 and bytes_held(before, range(2)) == 0
 
 
 def written(folder: Path, pool: Pool, chosen: Selection, budget: float = 2) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Any]]:
