@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
 from ..errors import RecipeError, did_you_mean
 from ..formats.parquet import PLACED
@@ -47,9 +48,15 @@ def taken(recipe: Recipe) -> Recipe:
     place = Place.of(recipe.export_path, recipe.work_dir).seen_by("spark")
     with closing(engine_for(recipe)) as engine:
         assert isinstance(engine, SparkEngine)
-        paths = tuple(str(_taken(path, recipe.name, engine, place.run / "tables")) if path.startswith(SCHEME) else path
-                      for path in recipe.dataset_path)
-    return replace(recipe, dataset_path=paths)
+        home = place.run / "tables"
+        found = {path: _taken(path, recipe.name, engine, home) for path in recipe.dataset_path if path.startswith(SCHEME)}
+    return replace(recipe, dataset_path=tuple(str(found[p] / "rows") if p in found else p for p in recipe.dataset_path))
+
+
+def _slug(name: str) -> str:
+    """A table's name as a file's; two tables never have one."""
+    slug = re.sub(r"[^\w.-]+", "-", name)[:80]
+    return slug if slug == name else f"{slug}-{xxhash.xxh3_64_hexdigest(name.encode())[:8]}"
 
 
 def _taken(path: str, recipe: str, engine: SparkEngine, home: Path) -> Path:
@@ -63,17 +70,19 @@ def _taken(path: str, recipe: str, engine: SparkEngine, home: Path) -> Path:
         count, missing, digest = _fingerprint(frame, column, where)
         if missing:
             raise RecipeError(f"{where}: {missing:,} of {count:,} rows have no {column!r}: name a column that every row has")
-        slug = re.sub(r"[^\w.-]+", "-", name)
-        folder = home / f"{slug}-{digest}"
-        if read_json(folder / "done.json") is None:
-            _copy(frame, place, column, folder / "rows" / slug, where)
-            write_json(folder / "done.json", {"table": name, "id": column, "rows": count})
+        folder = home / _slug(f"{name}.{column}")  # nothing of what the table holds: of several paths this is in the rows' sources
+        if (read_json(folder / "done.json") or {}).get("digest") != digest:
+            shutil.rmtree(folder, ignore_errors=True)
+            _copy(frame, place, column, folder / "rows" / _slug(name), where)
+            write_json(folder / "done.json", {"table": name, "id": column, "rows": count, "digest": digest})
     except spark_errors() as e:
         raise RecipeError(f"{where}: {in_our_words(e)}") from None
-    for other in home.glob(f"{slug}-*"):
-        if other != folder and re.fullmatch(r"[0-9a-f]{16}", other.name.removeprefix(f"{slug}-")):
-            shutil.rmtree(other)
-    return folder / "rows"
+    return folder
+
+
+def _renamed(frame: "DataFrame") -> "DataFrame":
+    """The table with c0, c1 ... for its columns: what they are called can then be no trouble in an expression."""
+    return frame.toDF(*(f"c{i}" for i in range(len(frame.columns))))
 
 
 def _position(frame: "DataFrame", column: str, where: str) -> str:
@@ -82,27 +91,30 @@ def _position(frame: "DataFrame", column: str, where: str) -> str:
 
     if column not in frame.columns:
         raise RecipeError(f"{where}: no column {column!r}.{did_you_mean(column, frame.columns)} It has: {', '.join(frame.columns)}")
-    kind = frame.schema[column].dataType
+    kind, column_at = frame.schema[column].dataType, f"c{frame.columns.index(column)}"
     if isinstance(kind, (ByteType, ShortType, IntegerType, LongType)):
-        return f"cast(`{column}` as bigint)"
+        return f"cast({column_at} as bigint)"
     if isinstance(kind, StringType):
-        return f"shiftrightunsigned(xxhash64(`{column}`), 1)"
+        return f"shiftrightunsigned(xxhash64({column_at}), 1)"
     raise RecipeError(f"{where}: column {column!r} is {kind.simpleString()}; an id is a whole number or a text")
 
 
 def _fingerprint(frame: "DataFrame", column: str, where: str) -> tuple[int, int, str]:
     """Rows, rows without an id, and 16 hex digits of all that the table holds, in whatever order it lies."""
-    from pyspark.sql.types import MapType
+    from pyspark.sql.types import ArrayType, StructType
 
-    maps = [f.name for f in frame.schema if isinstance(f.dataType, MapType)]
+    maps = [f.name for f in frame.schema if '"type":"map"' in f.dataType.json()]
     if maps:
-        raise RecipeError(f"{where}: column {maps[0]!r} is a map, which no row of tamis holds; leave it out in a view")
-    every = ", ".join(f"`{name}`" for name in frame.columns)
-    told = frame.selectExpr(f"xxhash64({every}) as h", f"`{column}` is null as gone").selectExpr(
+        raise RecipeError(f"{where}: column {maps[0]!r} is or holds a map, which no row of tamis holds; leave it out in a view")
+    told_apart = []  # Spark's hash passes over nulls and what frames a list: a value that moves would not be seen
+    for i, field in enumerate(frame.schema):
+        nested = isinstance(field.dataType, (ArrayType, StructType))
+        shown = f", to_json(struct(c{i}), map('ignoreNullFields', 'false'))" if nested else ""
+        told_apart.append(f"c{i}, c{i} is null{shown}")
+    gone = f"c{frame.columns.index(column)} is null as gone"
+    told = _renamed(frame).selectExpr(f"xxhash64({', '.join(told_apart)}) as h", gone).selectExpr(
         "count(1) as rows", "count_if(gone) as gone", "coalesce(bit_xor(h), 0) as mixed",
         "cast(coalesce(sum(cast(h as decimal(38))), 0) as string) as whole").collect()[0]
-    import xxhash
-
     words = "\0".join([frame.schema.json(), column, str(told.rows), str(told.mixed), told.whole])
     return told.rows, told.gone, xxhash.xxh3_64_hexdigest(words.encode())
 
@@ -113,9 +125,11 @@ def _copy(frame: "DataFrame", place: str, column: str, folder: Path, where: str)
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    keyed = frame.selectExpr(f"cast(pmod(xxhash64(`{column}`), {BUCKETS}) as int) as {_BUCKET}", f"{place} as {POSITION}", "*")
+    bucket = f"cast(pmod(xxhash64(c{frame.columns.index(column)}), {BUCKETS}) as int) as {_BUCKET}"
+    keyed = _renamed(frame).selectExpr(bucket, f"{place} as {POSITION}", "*")
     ordered = keyed.repartition(BUCKETS, _BUCKET).sortWithinPartitions(_BUCKET, POSITION)
-    told = ordered.mapInArrow(_WriteBody(folder), "rows long, twice long").selectExpr("max(twice) twice").collect()[0]
+    body = _WriteBody(folder, tuple(frame.columns))
+    told = ordered.mapInArrow(body, "rows long, twice long").selectExpr("max(twice) twice").collect()[0]
     if told.twice is not None:
         raise RecipeError(f"{where}: more than one row has the {column!r} of row {told.twice}: name a column that tells rows apart")
     if not list(folder.iterdir()):
@@ -126,8 +140,8 @@ def _copy(frame: "DataFrame", place: str, column: str, folder: Path, where: str)
 class _WriteBody:
     """Rows sorted by bucket and position to a file for each bucket; answers how many, and a position that came twice."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
+        self.folder, self.names = folder, names
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         bucket, held = -1, list[pa.RecordBatch]()
@@ -149,7 +163,7 @@ class _WriteBody:
         table = pa.Table.from_batches(held)
         position = table.column(POSITION).to_numpy()
         twice = position[1:][position[1:] == position[:-1]]
-        _write(self.folder / f"part-{bucket:02d}.parquet", table)
+        _write(self.folder / f"part-{bucket:02d}.parquet", table.rename_columns([POSITION, *self.names]))
         return pa.RecordBatch.from_pydict({
             "rows": pa.array([len(table)], pa.int64()), "twice": pa.array([int(twice[0]) if len(twice) else None], pa.int64())})
 

@@ -9,7 +9,9 @@ import pytest
 
 from tamis.pipeline.engines import spark_tables
 from tamis.pipeline.errors import RecipeError
+from tamis.pipeline.formats import finding
 from tamis.pipeline.ledger import ID, POSITION, SOURCE
+from tamis.pipeline.recipe import load
 from tamis.pipeline.run import run
 from tamis.pipeline.why import story, text
 
@@ -29,6 +31,10 @@ def view(session: Any, folder: Path, rows: list[dict[str, Any]], parts: int, nam
 def recipe(out: Path, table: str = "table:pages?id=page", **more: Any) -> dict[str, Any]:
     return {"dataset_path": table, "export_path": str(out), "engine": "spark", "spark_partitions": 2, "process": [
         {"text_length_filter": {"min_len": 20}}, {"document_deduplicator": {}}], **more}
+
+
+def taken_by(out: Path, tables: list[str]) -> list[str]:
+    return list(spark_tables.taken(load(recipe(out) | {"dataset_path": tables})).dataset_path)
 
 
 def by_page(out: Path) -> dict[int, tuple[int, str, str]]:
@@ -66,6 +72,43 @@ def test_ids_that_are_texts(session: Any, tmp_path: Path) -> None:
     run(recipe(tmp_path / "two"))
     assert by_page(tmp_path / "one") == by_page(tmp_path / "two") and len(by_page(tmp_path / "one")) == 300
     assert ROWS[8]["text"] in text(story(tmp_path / "one", "https://a.org/8", key="page"))
+
+
+def test_what_columns_are_called_is_no_trouble(session: Any, tmp_path: Path) -> None:
+    session.sql("select 7 as `my.id`, 'a text of some length to keep' as text, 2 as `a.b`, 3 as `c``d`, 4 as __bucket__, 5 as c0"
+                ).createOrReplaceTempView("named")
+    run(recipe(tmp_path / "out", "table:named?id=my.id"))
+    assert set(by_page(tmp_path / "out")) == {7}
+    (row,) = pq.ParquetFile(next((tmp_path / "out" / "tables").rglob("*.parquet"))).read().to_pylist()
+    assert (row[POSITION], row["my.id"], row["a.b"], row["c`d"], row["__bucket__"], row["c0"]) == (7, 7, 2, 3, 4, 5)
+
+
+def test_a_value_that_moves_and_a_list_that_is_cut_otherwise_are_changes(session: Any) -> None:
+    told = [session.sql(f"select 1 id, {rest}") for rest in (
+        "'v' a, cast(null as string) b", "cast(null as string) a, 'v' b", "array(array(1), array(2)) a", "array(array(1, 2)) a",
+        "array(array(1, 2), cast(null as array<int>)) a", "struct(1 as x, cast(null as int) as y) a",
+        "struct(cast(null as int) as x, 1 as y) a")]
+    assert len({spark_tables._fingerprint(frame, "id", "") for frame in told}) == len(told)
+    with pytest.raises(RecipeError, match="column 'm' is or holds a map"):
+        spark_tables._fingerprint(session.sql("select 1 id, array(map('a', 1)) m"), "id", "")
+
+
+def test_no_two_tables_have_one_name() -> None:
+    names = ["lake.`/a/b`", "lake.`/a-b`", "lake.-a-b-", "lake.pages"]
+    slugs = [spark_tables._slug(name) for name in [*names, "x" * 400]]
+    assert len(set(slugs)) == 5 and slugs[3] == "lake.pages" and max(map(len, slugs)) < 100
+
+
+def test_of_two_tables_neither_knows_what_the_other_holds(session: Any, tmp_path: Path) -> None:
+    tables = ["table:pages?id=page", "table:others?id=page", "table:others?id=other"]
+    found = []
+    for count in (3, 4):  # one of them grows
+        view(session, tmp_path / f"a{count}", ROWS[:count], 1)
+        view(session, tmp_path / f"b{count}", [{**row, "other": -row["page"]} for row in ROWS[:3]], 1, "others")
+        paths = taken_by(tmp_path / "out", tables)
+        sources = finding.discover(paths, base=tmp_path)
+        found.append([(s.source, pq.read_table(s.url).column(POSITION).to_pylist()) for s in sources])
+    assert len(set(paths)) == 3 and found[0] == [f for f in found[1] if f[1] != [21]] and len(found[1]) == len(found[0]) + 1
 
 
 @pytest.mark.parametrize(("change", "table", "words"), [
