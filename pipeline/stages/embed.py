@@ -28,6 +28,7 @@ from .lineage import read as read_table
 from .rows import write_narrow
 from .same_texts import VectorCache, find_first, firsts, hashes
 
+_COMPUTED = b"computed"  # in the metadata of a piece's file: how many of its vectors the model has made
 OWN_CACHE, NO_CACHE = "embedded", "none"  # the workspace's own cache; the word for having none
 PIECE = 1024  # rows: what is done at a time, lost by a crash, and told as progress
 
@@ -77,6 +78,7 @@ class EmbedTask:
         read_whole = prompts.joined(prompt.to_pylist(), text.to_pylist())
         tokens = np.asarray(next(iter(resources.load(self.pins).values())).count_tokens(read_whole))
         table = pa.table({ID: ids, "vector": vectors, "num_embedding_tokens": pa.array(tokens, pa.int64())})
+        table = table.replace_schema_metadata({_COMPUTED: str(int((wanted & ~known).sum()))})
         write_table(piece_file(self.folder, part, piece), table)
         return len(table)
 
@@ -116,10 +118,12 @@ class JoinTask:
         return self.folder.part_record(part) or self._do(part)
 
     def _do(self, part: int) -> Counts:
-        table = pa.concat_tables([read_table(piece_file(self.folder, part, piece)) for piece in range(self.counts[part])])
+        pieces = [read_table(piece_file(self.folder, part, piece)) for piece in range(self.counts[part])]
+        computed = sum(int((piece.schema.metadata or {}).get(_COMPUTED, 0)) for piece in pieces)
+        table = pa.concat_tables(pieces).replace_schema_metadata(None)
         table = table.set_column(1, "vector", self._filled(part, table.column("vector").combine_chunks()))
         write_narrow(self.folder, "vectors", part, table)
-        return self.folder.finish_part(part, {"rows_in": len(table), "rows_out": len(table), "left": 0, "by": {}})
+        return self.folder.finish_part(part, {"rows_in": len(table), "rows_out": len(table), "left": 0, "by": {}, "computed": computed})
 
 
     def _filled(self, part: int, vectors: pa.FixedSizeListArray) -> pa.FixedSizeListArray:
@@ -195,9 +199,10 @@ def run(
         check_length(folder, parts, key, f"step {step.number} ({step.name})")
         return {"records": records, "facts": {step.number: {"model": f"column {key}"}}}
     facts: dict[str, Any] = {"model": stage.pins[0][0].describe(), **_repeated(folder, parts)}
-    facts["computed"] = sum(rows.values()) - facts["repeated"]
-    if cache is not None:  # what was not in it was computed
-        facts["computed"] = facts["added to the cache"] = sum(_remember(VectorCache(cache), folder, part) for part in parts)
+    facts["computed"] = sum(record.get("computed", 0) for record in records)
+    if cache is not None:
+        for part in parts:
+            _remember(VectorCache(cache), folder, part)
     return {"records": records, "facts": {step.number: facts}}
 
 
@@ -214,9 +219,9 @@ def cache_of(stage: Stage, folder: StageFolder) -> Path | None:
     return (Path(str(named)).expanduser() if named else folder.path.parent / OWN_CACHE) / name
 
 
-def _remember(cache: VectorCache, folder: StageFolder, part: int) -> int:
+def _remember(cache: VectorCache, folder: StageFolder, part: int) -> None:
     vectors = halves(read_table(folder.file("vectors", part), ["vector"]).column("vector"))
-    return cache.add(hashes(folder, part), vectors)
+    cache.add(hashes(folder, part), vectors)
 
 
 def _repeated(folder: StageFolder, parts: Sequence[int]) -> dict[str, int]:

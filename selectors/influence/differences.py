@@ -4,25 +4,37 @@ The reward of a row is the product of its gradient with the query: the slope of 
 tell it, for all rows at once, where a gradient takes one forward, one back, and the products; and nothing of a pass is kept.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from .documents import Batch, Document
 from .moving import kept, move, ways_of
-from .network import PIECE
+from .network import PIECE, Network
 
 if TYPE_CHECKING:
     import torch
-
-    from .rewards import InfluenceModel
 
 SLOPE = "slope"  # beside the blocks of a query: its product with the reference gradient
 STEP = 5e-4  # nats by which a step lowers the reference loss: longer, and the loss is no straight line; shorter, and float32 shows
 
 
-def difference_rewards(model: "InfluenceModel", documents: Sequence[Document], query: "Mapping[str, torch.Tensor]") -> np.ndarray:
+class Asked(Protocol):
+    """What is asked of a model: see `rewards.InfluenceModel`."""
+
+    @property
+    def network(self) -> Network:
+        """Its layers."""
+
+    def batches(self, documents: Sequence[Document]) -> Iterator[Batch]:
+        """The documents in windows, side by side."""
+
+    def counted(self, batch: Batch) -> "torch.Tensor":
+        """float[m, classes], the logits where the loss counts."""
+
+
+def difference_rewards(model: Asked, documents: Sequence[Document], query: "Mapping[str, torch.Tensor]") -> np.ndarray:
     """float64[n], `(L(w + s q) - L(w - s q)) / 2 s` of each row, L its mean loss per counted token; s `STEP` by the slope.
 
     0 where no token counts. Cost: two passes forward; memory a batch's logits, and the weights of the layers once more.
@@ -50,7 +62,7 @@ def slope(gradient: "Mapping[str, torch.Tensor]", query: "Mapping[str, torch.Ten
     return torch.stack([(matrix.double() * query[name].double()).sum() for name, matrix in gradient.items()]).sum()
 
 
-def losses_of(model: "InfluenceModel", batch: Batch) -> np.ndarray:
+def losses_of(model: Asked, batch: Batch) -> np.ndarray:
     """float64[b], nats: the summed loss of each window of the batch; summed in float64, for two of them are to be subtracted."""
     import torch
     from torch.nn import functional

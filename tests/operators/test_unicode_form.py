@@ -30,7 +30,7 @@ def test_every_ascii_character_that_is_not_looked_at_is_left_by_ftfy() -> None:
 
 def test_plain_rows_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
-    monkeypatch.setattr(unicode_form.ftfy, "fix_text", lambda text, **_: seen.append(text) or text)
+    monkeypatch.setattr(ftfy, "fix_text", lambda text, **_: seen.append(text) or text)
     text = column(["plain\nascii", "one\nlïne\nof three", None, "tab\tand feed\f"])
     assert fixed_unicode(text).to_pylist() == text.to_pylist() and seen == ["lïne\n"]
     untouched = column(["plain", None, ""])

@@ -99,12 +99,12 @@ def test_what_an_earlier_run_has_embedded_is_in_the_cache(tmp_path, model, encod
     (tmp_path / "b").mkdir()
     first = words(written(tmp_path / "a", rows(60)), tmp_path / "one", model, cache=str(tmp_path / "cache"))
     told, known = facts(run(first)), set(encoded)
-    assert told["added to the cache"] == len(known)
+    assert told["computed"] == len(known)
     encoded.clear()
     more = rows(60) + [{"text": f"{w} 7"} for w in WORDS] * 2
     second = words(written(tmp_path / "b", more), tmp_path / "two", model, cache=str(tmp_path / "cache"))
     told = facts(run(second))
-    assert sorted(encoded) == sorted(f"{w} 7" for w in WORDS) and told["added to the cache"] == len(WORDS)
+    assert sorted(encoded) == sorted(f"{w} 7" for w in WORDS) and told["computed"] == len(WORDS)
     run(second | {"export_path": str(tmp_path / "plain"), "process": words("", "", model)["process"]})
     assert (vectors(tmp_path / "two") == vectors(tmp_path / "plain")).all()
 
