@@ -123,7 +123,8 @@ class JoinTask:
         table = pa.concat_tables(pieces).replace_schema_metadata(None)
         table = table.set_column(1, "vector", self._filled(part, table.column("vector").combine_chunks()))
         write_narrow(self.folder, "vectors", part, table)
-        return self.folder.finish_part(part, {"rows_in": len(table), "rows_out": len(table), "left": 0, "by": {}, "computed": computed})
+        counts = {"rows_in": len(table), "rows_out": len(table), "left": 0, "by": {}, "computed": computed}
+        return self.folder.finish_part(part, counts)
 
 
     def _filled(self, part: int, vectors: pa.FixedSizeListArray) -> pa.FixedSizeListArray:
