@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from . import on_gpu
 from .kernels import add_rows, two_nearest
 
 BLOCK = 4096  # rows at a time, each with its distance to every centroid
@@ -137,19 +138,37 @@ def assign(points: np.ndarray, centroids: np.ndarray, spherical: bool) -> tuple[
         close = np.flatnonzero(squared[i] <= second[i] + 2 * unsure[i])
         gaps = centroids[close].astype(np.float64) - points[i].astype(np.float64)
         labels[i] = close[int((gaps * gaps).sum(axis=1).argmin())]
-    # |x - c|^2 = 2 (1 - cos) for unit x and c, without the cancellation of 1 - x.c
-    away = points - centroids[labels]
-    return labels, (squares(away) * (0.5 if spherical else 1.0)).astype(np.float32)
+    return labels, _away(points, centroids, labels, spherical)
 
 
 def assign_all(vectors: np.ndarray, centroids: np.ndarray, spherical: bool, threads: int) -> tuple[np.ndarray, np.ndarray]:
-    """`assign` of every row, block by block: vectors may be a memory map, or float16."""
+    """`assign` of every row, block by block: vectors may be a memory map, or float16. Where a GPU is at hand and there is
+    enough to do, it finds the nearest; the bits are the same."""
     def one(at: slice) -> None:
-        labels[at], distance[at] = assign(as_points(vectors[at], spherical), centroids, spherical)
+        points = as_points(vectors[at], spherical)
+        asked = (points, centroids, spherical)
+        labels[at], distance[at] = assign(*asked) if gpu is None else assign_on(gpu, *asked)
 
+    gpu = on_gpu.accelerator() if len(vectors) * len(centroids) >= on_gpu.WORTH else None
     labels, distance = np.empty(len(vectors), np.int32), np.empty(len(vectors), np.float32)
-    side_by_side(one, blocks(len(vectors)), threads)
+    size = BLOCK if gpu is None else max(1, min(SPAN, on_gpu.AT_ONCE // len(centroids)))
+    side_by_side(one, blocks(len(vectors), size), threads if gpu is None else 1)
     return labels, distance
+
+
+def assign_on(device: str, points: np.ndarray, centroids: np.ndarray, spherical: bool) -> tuple[np.ndarray, np.ndarray]:
+    """`assign`, to the bit, by torch's `device`: rows whose two nearest it cannot tell apart are looked at again here."""
+    labels, gap = on_gpu.nearest_two(points, centroids, device)
+    lengths = squares(points) + float(squares(centroids).max(initial=0.0))
+    unsure = np.flatnonzero(gap <= 2 * _CLOSE * lengths)
+    labels[unsure] = assign(points[unsure], centroids, spherical)[0]
+    return labels, _away(points, centroids, labels, spherical)
+
+
+def _away(points: np.ndarray, centroids: np.ndarray, labels: np.ndarray, spherical: bool) -> np.ndarray:
+    """float32[n], the distance of each point to its centroid: |x - c|^2 = 2 (1 - cos) for unit x and c, without the cancellation
+    of 1 - x.c."""
+    return (squares(points - centroids[labels]) * (0.5 if spherical else 1.0)).astype(np.float32)
 
 
 def whole_rounds(vectors: np.ndarray, centroids: np.ndarray, rounds: int, spherical: bool, threads: int) -> np.ndarray:
