@@ -260,13 +260,13 @@ def _impossible(step: Step) -> list[str]:
 
 
 def _refused(op: Selector, settings: Mapping[str, Any]) -> list[str]:
-    """What a selector says against its settings where there is nothing to choose from; one that asks a model is not tried."""
+    """What a selector says against its settings where there is nothing to choose from; one that reads files or a model is not tried."""
     k, most = settings.get("k"), settings.get("most")
     if isinstance(k, int) and k < 1:
         return [f"k must be 1 or more clusters, it is {k}"]
     if isinstance(most, int) and most < 1:
         return [f"most must be 1 or more rows of a cluster, it is {most}"]
-    if "influence" in op.resources.values() or "paths" in settings:
+    if set(op.resources.values()) - {"trainer"} or "paths" in settings:
         return []
     none, words = np.empty(0), np.empty(0, object)
     scores = dict.fromkeys(settings.get("score_keys") or (), none)
