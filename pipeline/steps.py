@@ -260,7 +260,7 @@ def _impossible(step: Step) -> list[str]:
 
 
 def _refused(op: Selector, settings: Mapping[str, Any]) -> list[str]:
-    """What a selector says against its settings where there is nothing to choose from; one that reads files or asks is not tried."""
+    """What a selector says against its settings where there is nothing to choose from; one that reads files is not tried."""
     k, most = settings.get("k"), settings.get("most")
     if isinstance(k, int) and k < 1:
         return [f"k must be 1 or more clusters, it is {k}"]
