@@ -24,7 +24,7 @@ MAY_IMPORT = {
 HOMES = {
     "pyspark": ("pipeline/engines/spark",),
     "prefect": ("flows/",),
-    "torch": ("selectors/influence/", "operators/embed/"),
+    "torch": ("selectors/influence/", "operators/embed/", "selectors/parts/on_gpu.py"),
     "sentence_transformers": ("operators/embed/",),
     "yaml": ("pipeline/recipe.py",),
     "typer": ("pipeline/cli.py", "pipeline/engines/cli.py", "pipeline/lake/cli.py"),
